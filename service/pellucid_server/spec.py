@@ -1,0 +1,106 @@
+"""What `model.yaml` says of a model: its task, preprocessing, decoding and labels."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, PositiveInt
+
+from pellucid_server.errors import InvalidInput
+from pellucid_server.types import ANY, Port, Size, Task
+
+
+class Resize(StrEnum):
+    """How an image becomes as large as the model's input."""
+
+    STRETCH = "stretch"
+    """To the input's size, whatever the aspect."""
+    CROP = "crop"
+    """The largest centred rectangle of the input's aspect, times `crop_fraction`."""
+    LETTERBOX = "letterbox"
+    """The whole image, centred, padded with `pad_value`."""
+    LETTERBOX_TOP_LEFT = "letterbox_top_left"
+    """The whole image in the top left corner, padded with `pad_value`."""
+    NONE = "none"
+    """As it is, padded at the right and the bottom to a multiple of `multiple_of`."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocess(_Section):
+    """How an RGB image of 0 to 255 becomes the model's input: (x - mean) / scale."""
+
+    input: str | None = None
+    """The image's input; by default the only one, or the first of four dimensions."""
+    layout: Literal["NCHW", "NHWC"] | None = None
+    """By default guessed from the input's shape."""
+    color: Literal["RGB", "BGR", "GRAY"] = "RGB"
+    mean: tuple[FiniteFloat, ...] = (0.0,)
+    """In units of 0 to 255; one value, or one for each channel."""
+    scale: tuple[PositiveFloat, ...] = (1.0,)
+    """In units of 0 to 255; one value, or one for each channel."""
+    resize: Resize = Resize.STRETCH
+    crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    interpolation: Literal["linear", "cubic", "area", "nearest"] = "linear"
+    """For enlarging; shrinking always averages, except with `nearest`."""
+    pad_value: Annotated[int, Field(ge=0, le=255)] = 0
+    size: tuple[PositiveInt, PositiveInt] | None = None
+    """Height and width, for models whose input takes any."""
+    multiple_of: PositiveInt = 1
+
+
+class ModelSpec(_Section):
+    """A model as its owner describes it."""
+
+    task: Task = Task.RAW
+    description: str = ""
+    labels: tuple[str, ...] = ()
+    """In `model.yaml` a list, or the name of a text file beside it, one label a line."""
+    preprocess: Preprocess = Preprocess()
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """Role to input name, for models with more than an image: `mask`, `style_image`,
+    `style_weights`."""
+    decode: dict[str, Any] = Field(default_factory=dict)
+    """How outputs are read: `type` names the decoder, the rest are its options."""
+    target_layer: str | None = None
+    """The layer whose activations explain the model, by its friendly name."""
+    aliases: tuple[str, ...] = ()
+    versions: tuple[PositiveInt, ...] = ()
+    """Versions to serve; empty: the newest that works."""
+    default_version: PositiveInt | None = None
+    """The version that answers where a call names none; by default the newest."""
+    precision: Literal["f32", "bf16", "f16"] | None = None
+    """Precision of inference; by default the server's."""
+
+
+def image_input(spec: ModelSpec, inputs: Sequence[Port]) -> Port:
+    """The input that takes the image: named by the spec, or the only one of four dimensions.
+
+    Raises:
+        InvalidInput: the model has no such input; the message names those it has.
+    """
+    wanted = spec.preprocess.input
+    taken = set(spec.inputs.values())
+    for port in inputs:
+        if port.name == wanted if wanted else len(port.shape) == 4 and port.name not in taken:
+            return port
+    names = ", ".join(f"{port.name} {list(port.shape)}" for port in inputs)
+    problem = f"has no input {wanted!r}" if wanted else "has no image input of four dimensions"
+    raise InvalidInput(f"the model {problem}: it has {names}", field="preprocess.input")
+
+
+def image_layout(spec: ModelSpec, port: Port) -> Literal["NCHW", "NHWC"]:
+    """The layout of the image input: of the spec, or where its 1 or 3 channels stand."""
+    if spec.preprocess.layout:
+        return spec.preprocess.layout
+    return "NHWC" if port.shape[3] in {1, 3} and port.shape[1] not in {1, 3} else "NCHW"
+
+
+def image_size(spec: ModelSpec, port: Port) -> Size | None:
+    """The input's size, of the spec or of the model; None where it takes any."""
+    if spec.preprocess.size:
+        return Size(*spec.preprocess.size)
+    height, width = port.shape[2:] if image_layout(spec, port) == "NCHW" else port.shape[1:3]
+    return None if ANY in {height, width} else Size(height, width)

@@ -225,6 +225,17 @@ TaskParameters = (
     | StyleTransferParameters
     | InpaintingParameters
 )
+PARAMETERS: Mapping[Task, type[TaskParameters]] = {
+    Task.CLASSIFICATION: ClassificationParameters,
+    Task.DETECTION: DetectionParameters,
+    Task.INSTANCE_SEGMENTATION: InstanceSegmentationParameters,
+    Task.SEMANTIC_SEGMENTATION: SemanticSegmentationParameters,
+    Task.SUPER_RESOLUTION: SuperResolutionParameters,
+    Task.STYLE_TRANSFER: StyleTransferParameters,
+    Task.INPAINTING: InpaintingParameters,
+}
+"""The parameters of each task that has any."""
+
 TaskResult = (
     ClassificationResult
     | DetectionResult

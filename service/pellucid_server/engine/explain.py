@@ -1,89 +1,220 @@
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+"""Explanations: from what callers send to a stream of events."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid_server.types import Box, Category, Image, PictureFormat, Size, Source
+from pellucid_server.call import Call
+from pellucid_server.engine.clock import Clock
+from pellucid_server.engine.explanation import (
+    ExplainAccepted,
+    ExplainEvent,
+    ExplainProgress,
+    ExplainRequest,
+    Explanation,
+    MethodInfo,
+    OverlayOptions,
+    SaliencyMap,
+)
+from pellucid_server.engine.masked import MaskedModel, MaskedProblem
+from pellucid_server.engine.sources import SourceReader
+from pellucid_server.engine.targets import select_targets
+from pellucid_server.engine.tasks import TaskModels
+from pellucid_server.errors import InvalidInput, NotFound
+from pellucid_server.explain import (
+    METHODS,
+    Method,
+    ParameterInfo,
+    ParameterValue,
+    Problem,
+    Progress,
+    describe,
+    parse,
+)
+from pellucid_server.imaging.frame import Frame
+from pellucid_server.imaging.overlay import COLOR_MAPS, draw_overlay
+from pellucid_server.nearest import nearest
+from pellucid_server.runtime.pool import ModelPool, Variant
+from pellucid_server.runtime.repository import ModelRepository
+from pellucid_server.runtime.served import ServedModel
+from pellucid_server.telemetry.metrics import Metrics
+from pellucid_server.types import Category, Image
 
-ParameterValue = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class OverlayOptions:
-    """How to draw a map over its image."""
-
-    color_map: str = "inferno"
-    opacity: float = 0.6
-    legend: bool = True
-    format: PictureFormat = PictureFormat.PNG
-
-
-@dataclass(frozen=True)
-class ExplainRequest:
-    """What to explain: targets are class indices or labels; none: the `top_k` classes."""
-
-    model_name: str
-    input: Source
-    model_version: str = ""
-    targets: tuple[int | str, ...] = ()
-    top_k: int = 1
-    method: str = "rise"
-    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
-    progress_interval: float = 0.25
-    partial_map_interval: float | None = None
-    overlay: OverlayOptions | None = None
-
-
-@dataclass(frozen=True)
-class SaliencyMap:
-    """A map of height x width float32, and the rectangle of the image that it covers."""
-
-    values: NDArray[np.float32]
-    region: Box
-
-
-@dataclass(frozen=True)
-class ExplainAccepted:
-    """What will be done."""
-
-    model_name: str
-    model_version: str
-    method: str
-    parameters: Mapping[str, ParameterValue]
-    targets: tuple[Category, ...]
-    total: int
-    map_size: Size
-    input_size: Size
+__all__ = [
+    "ExplainAccepted",
+    "ExplainEvent",
+    "ExplainProgress",
+    "ExplainRequest",
+    "Explanation",
+    "MethodInfo",
+    "OverlayOptions",
+    "ParameterInfo",
+    "ParameterValue",
+    "SaliencyMap",
+]
 
 
 @dataclass(frozen=True)
-class ExplainProgress:
-    """How far it is; times in seconds; maps only where asked for."""
+class Explainer:
+    """Explains what models say of images."""
 
-    done: int
-    total: int
-    elapsed: float
-    remaining: float
-    units_per_second: float
-    partial_maps: tuple[SaliencyMap, ...] = ()
+    models: ModelRepository
+    pool: ModelPool
+    sources: SourceReader
+    tasks: TaskModels
+    metrics: Metrics
+
+    def explain(self, request: ExplainRequest, call: Call) -> Iterator[ExplainEvent]:
+        """Yields one ExplainAccepted, then progress, then one Explanation for each target.
+
+        Raises:
+            PellucidError: of any kind, before the first event where the request is wrong.
+        """
+        job = self._accept(request, call)
+        yield job.accepted
+        clock = Clock(job.accepted.total, job.start, request)
+        masks = self.metrics.masks.labels(job.served.name, job.method.name)
+        rate = self.metrics.masks_per_second.labels(job.served.name, job.method.name)
+        last = Progress(0, lambda: np.empty((0, 0, 0), np.float32))
+        for progress in job.method.run(job.problem, job.parameters):
+            call.check()
+            masks.inc(progress.done - last.done)
+            if event := clock.event(progress, job.frame.region):
+                rate.set(event.units_per_second)
+                yield event
+            last = progress
+        evaluations = last.done + 1  # the whole image was seen once, for the confidences
+        for target, values in zip(job.accepted.targets, last.maps(), strict=True):
+            yield self._explanation(job, target, values, evaluations)
+
+    def methods(self, model_name: str = "") -> tuple[MethodInfo, ...]:
+        """The methods, alphabetically; of one model where it is named."""
+        entries = self.models.entries()
+        if model_name:
+            entries = (self.models.entry(model_name),)
+        ready = [entry for entry in entries if entry.default_version is not None]
+        infos = []
+        for _, method in sorted(METHODS.items()):
+            names = tuple(entry.name for entry in ready if entry.spec.task in method.tasks)
+            if names or not model_name:
+                infos.append(
+                    MethodInfo(
+                        method.name,
+                        method.description,
+                        method.reference,
+                        describe(method.parameters),
+                        method.tasks,
+                        names,
+                    )
+                )
+        return tuple(infos)
+
+    def _accept(self, request: ExplainRequest, call: Call) -> "Job":
+        start = time.perf_counter()
+        served = self.models.get(request.model_name, request.model_version)
+        method = _method(request.method)
+        if served.spec.task not in method.tasks:
+            raise InvalidInput(
+                f"{method.name} does not serve {served.spec.task.value} models such as "
+                f"{served.name}: it serves {', '.join(method.tasks)}",
+                field="method",
+            )
+        check_overlay(request.overlay)
+        parameters = parse(method.parameters, request.parameters)
+        task = self.tasks.get(served)
+        image = self.sources.image(request.input, "input")
+        prepared = task.prepare(image, task.parameters())
+        masked = MaskedModel(self.pool, served, task, prepared.feeds[task.image.name], call)
+        scores = masked.unmasked_scores()
+        targets = select_targets(request.targets, request.top_k, scores, served.spec.labels)
+        problem = MaskedProblem(prepared.frame.input, [t.class_id for t in targets], masked)
+        accepted = ExplainAccepted(
+            model_name=served.name,
+            model_version=str(served.version),
+            method=method.name,
+            parameters=asdict(parameters),
+            targets=targets,
+            total=method.units(parameters),
+            map_size=prepared.frame.input,
+            input_size=prepared.frame.image,
+        )
+        return Job(
+            request, start, served, method, parameters, problem, prepared.frame, image, accepted
+        )
+
+    def _explanation(
+        self, job: "Job", target: Category, values: NDArray[np.float32], evaluations: int
+    ) -> Explanation:
+        return Explanation(
+            target=target,
+            saliency_map=SaliencyMap(values, job.frame.region),
+            overlay=job.overlay(target, values),
+            overlay_format=(job.request.overlay or OverlayOptions()).format,
+            model_name=job.served.name,
+            model_version=str(job.served.version),
+            method=job.method.name,
+            parameters=job.accepted.parameters,
+            evaluations=evaluations,
+            precision=self.pool.precision(job.served, Variant.MASKED),
+            elapsed=time.perf_counter() - job.start,
+        )
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """The map of one target and all it takes to repeat it; the overlay is drawn pixels."""
+class Job:
+    """An explanation that was accepted."""
 
-    target: Category
-    saliency_map: SaliencyMap
-    overlay: Image | None
-    overlay_format: PictureFormat
-    model_name: str
-    model_version: str
-    method: str
-    parameters: Mapping[str, ParameterValue]
-    evaluations: int
-    precision: str
-    elapsed: float
+    request: ExplainRequest
+    start: float
+    served: ServedModel
+    method: Method
+    parameters: Any
+    problem: Problem
+    frame: Frame
+    image: Image
+    accepted: ExplainAccepted
+
+    def overlay(self, target: Category, values: NDArray[np.float32]) -> Image | None:
+        """The map of a target drawn over the image, where asked for."""
+        options = self.request.overlay
+        if options is None:
+            return None
+        return draw_overlay(
+            self.image,
+            self.frame,
+            values,
+            title=f"{target.label or target.class_id} ({target.confidence:.1%})",
+            color_map=options.color_map,
+            opacity=options.opacity,
+            legend=options.legend,
+        )
 
 
-ExplainEvent = ExplainAccepted | ExplainProgress | Explanation
+def _method(name: str) -> Method:
+    if name not in METHODS:
+        raise NotFound(f"no method is called {name!r}.{nearest(name, METHODS)}", field="method")
+    return METHODS[name]
+
+
+def check_overlay(options: OverlayOptions | None) -> None:
+    """Refuses what cannot be drawn.
+
+    Raises:
+        InvalidInput: an unknown colour map, or an opacity out of (0, 1].
+    """
+    if options is None:
+        return
+    if options.color_map not in COLOR_MAPS:
+        raise InvalidInput(
+            f"no colour map is called {options.color_map!r}."
+            f"{nearest(options.color_map, COLOR_MAPS)}",
+            field="overlay.color_map",
+        )
+    if not 0 < options.opacity <= 1:
+        raise InvalidInput(
+            f"the opacity must be in (0, 1], not {options.opacity:g}", field="overlay.opacity"
+        )

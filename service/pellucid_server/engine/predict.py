@@ -1,7 +1,33 @@
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""Predictions: from what callers send to typed results."""
 
-from pellucid_server.types import Array, Size, Source, TaskParameters, TaskResult, Timing
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid_server.call import Call
+from pellucid_server.engine.sources import SourceReader
+from pellucid_server.engine.tasks import TaskModels
+from pellucid_server.engine.tensors import feeds
+from pellucid_server.errors import InferenceFailed, InvalidInput
+from pellucid_server.runtime.pool import Inference, ModelPool, Variant
+from pellucid_server.runtime.repository import ModelRepository
+from pellucid_server.runtime.served import ServedModel
+from pellucid_server.tasks.base import TaskModel
+from pellucid_server.types import (
+    ANY,
+    PARAMETERS,
+    Array,
+    Feeds,
+    Outputs,
+    Size,
+    Source,
+    TaskParameters,
+    TaskResult,
+    TensorInput,
+    Timing,
+)
 
 
 @dataclass(frozen=True)
@@ -32,3 +58,146 @@ class PredictResponse:
     model_name: str
     model_version: str
     predictions: tuple[Prediction, ...]
+
+
+class Predictor:
+    """Runs models on what callers send."""
+
+    def __init__(
+        self,
+        models: ModelRepository,
+        pool: ModelPool,
+        sources: SourceReader,
+        tasks: TaskModels,
+        max_inputs: int,
+    ) -> None:
+        self._models = models
+        self._pool = pool
+        self._sources = sources
+        self._tasks = tasks
+        self._max_inputs = max_inputs
+        self._workers = ThreadPoolExecutor(pool.settings.streams, "predict")
+
+    def predict(self, request: PredictRequest, call: Call) -> PredictResponse:
+        """Predicts every input of a request.
+
+        Raises:
+            PellucidError: of any kind; those of an input name it.
+        """
+        served = self._models.get(request.model_name, request.model_version)
+        if not 1 <= len(request.inputs) <= self._max_inputs:
+            raise InvalidInput(
+                f"a request has 1 to {self._max_inputs} inputs (setting `limits.inputs`), "
+                f"not {len(request.inputs)}",
+                field="inputs",
+            )
+
+        def one(index: int) -> Prediction:
+            return self._predict(served, request, index, call)
+
+        indices = range(len(request.inputs))
+        run = map if len(indices) == 1 else self._workers.map
+        return PredictResponse(served.name, str(served.version), tuple(run(one, indices)))
+
+    def infer(
+        self, model_name: str, model_version: str, tensors: TensorInput, call: Call
+    ) -> tuple[ServedModel, Outputs]:
+        """Runs a model on tensors as they are."""
+        served = self._models.get(model_name, model_version)
+        return served, self._infer(served, feeds(tensors, served.inputs, "inputs"), call).outputs
+
+    def close(self) -> None:
+        """Stops the workers."""
+        self._workers.shutdown(cancel_futures=True)
+
+    def _predict(
+        self, served: ServedModel, request: PredictRequest, index: int, call: Call
+    ) -> Prediction:
+        source, field = request.inputs[index], f"inputs[{index}]"
+        if isinstance(source, TensorInput):
+            inputs = feeds(source, served.inputs, f"{field}.tensors.tensors")
+            inference = self._infer(served, inputs, call)
+            timing = Timing(queue=inference.queue, compute=inference.compute)
+            return Prediction(None, None, dict(inference.outputs), timing)
+        task = self._tasks.get(served)
+        parameters = _parameters(task, request)
+        run = TimedInfer(self._pool, served, call)
+        image = self._sources.image(source, field)
+        result = task.predict(image, parameters, run)
+        size = Size(*image.shape[:2])
+        return Prediction(size, result, self._raw(request, run), run.timing())
+
+    @staticmethod
+    def _raw(request: PredictRequest, run: "TimedInfer") -> dict[str, Array]:
+        if not request.raw_outputs:
+            return {}
+        if run.count > 1:
+            raise InvalidInput(
+                "the image took several runs of the model, so there is no one raw output: "
+                "unset raw_outputs or enlarge super_resolution.tile_size",
+                field="raw_outputs",
+            )
+        return dict(run.outputs)
+
+    def _infer(self, served: ServedModel, inputs: Feeds, call: Call) -> Inference:
+        try:
+            return self._pool.infer(served, Variant.TENSORS, inputs, call)
+        except InferenceFailed as error:
+            # Only a free dimension leaves something that the shapes did not tell.
+            if any(ANY in port.shape for port in served.inputs):
+                raise InvalidInput(
+                    f"{served.name} cannot run on tensors of these shapes", field="inputs"
+                ) from error
+            raise
+
+
+class TimedInfer:
+    """Runs a model's image variant and keeps the time: before, waiting, running, after."""
+
+    def __init__(self, pool: ModelPool, served: ServedModel, call: Call) -> None:
+        self._pool = pool
+        self._served = served
+        self._call = call
+        self._start = time.perf_counter()
+        self._first = self._last = self._start
+        self._queue = self._compute = 0.0
+        self.count = 0
+        self.outputs: Outputs = {}
+
+    def __call__(self, inputs: Feeds) -> Outputs:
+        """Runs the model once."""
+        if self.count == 0:
+            self._first = time.perf_counter()
+        inference = self._pool.infer(self._served, Variant.IMAGE, inputs, self._call)
+        self._last = time.perf_counter()
+        self._queue += inference.queue
+        self._compute += inference.compute
+        self.count += 1
+        self.outputs = inference.outputs
+        return inference.outputs
+
+    def timing(self) -> Timing:
+        """Where the time went, up to now."""
+        return Timing(
+            prepare=self._first - self._start,
+            queue=self._queue,
+            compute=self._compute,
+            postprocess=time.perf_counter() - self._last,
+        )
+
+
+def _parameters(task: TaskModel[Any, Any], request: PredictRequest) -> Any:
+    if request.parameters is None:
+        return task.parameters()
+    if type(request.parameters) is not task.parameters:
+        given = next(
+            kind.value
+            for kind, parameters in PARAMETERS.items()
+            if parameters is type(request.parameters)
+        )
+        raise InvalidInput(
+            f"{request.model_name} does {task.task.value}: set the parameters of "
+            f"`{task.task.value}`, or none, instead of `{given}`",
+            field=given,
+        )
+    return request.parameters

@@ -57,8 +57,7 @@ class Metrics:
         )
         self.decode_seconds = Histogram(
             "pellucid_decode_seconds",
-            "Time of decoding one image.",
-            ("format",),
+            "Time of reading and decoding one image.",
             buckets=SECONDS,
             registry=registry,
         )

@@ -1,0 +1,102 @@
+"""What an explanation is asked for, and the events that it gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid_server.explain import ParameterInfo, ParameterValue
+from pellucid_server.types import Box, Category, Image, PictureFormat, Size, Source, Task
+
+
+@dataclass(frozen=True)
+class OverlayOptions:
+    """How to draw a map over its image."""
+
+    color_map: str = "inferno"
+    opacity: float = 0.6
+    legend: bool = True
+    format: PictureFormat = PictureFormat.PNG
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """What to explain: targets are class indices or labels; none: the `top_k` classes."""
+
+    model_name: str
+    input: Source
+    model_version: str = ""
+    targets: tuple[int | str, ...] = ()
+    top_k: int = 1
+    method: str = "rise"
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    progress_interval: float = 0.25
+    partial_map_interval: float | None = None
+    overlay: OverlayOptions | None = None
+
+
+@dataclass(frozen=True)
+class SaliencyMap:
+    """A map of height x width float32, and the rectangle of the image that it covers."""
+
+    values: NDArray[np.float32]
+    region: Box
+
+
+@dataclass(frozen=True)
+class ExplainAccepted:
+    """What will be done."""
+
+    model_name: str
+    model_version: str
+    method: str
+    parameters: Mapping[str, ParameterValue]
+    targets: tuple[Category, ...]
+    total: int
+    map_size: Size
+    input_size: Size
+
+
+@dataclass(frozen=True)
+class ExplainProgress:
+    """How far it is; times in seconds; maps only where asked for."""
+
+    done: int
+    total: int
+    elapsed: float
+    remaining: float
+    units_per_second: float
+    partial_maps: tuple[SaliencyMap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The map of one target and all it takes to repeat it; the overlay is drawn pixels."""
+
+    target: Category
+    saliency_map: SaliencyMap
+    overlay: Image | None
+    overlay_format: PictureFormat
+    model_name: str
+    model_version: str
+    method: str
+    parameters: Mapping[str, ParameterValue]
+    evaluations: int
+    precision: str
+    elapsed: float
+
+
+ExplainEvent = ExplainAccepted | ExplainProgress | Explanation
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method of explanation, and which tasks and loaded models it serves."""
+
+    name: str
+    description: str
+    reference: str
+    parameters: tuple[ParameterInfo, ...]
+    tasks: tuple[Task, ...]
+    model_names: tuple[str, ...]

@@ -1,0 +1,82 @@
+"""A saliency map drawn over its image, with a legend that says what the colours mean."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from pellucid_server.imaging.frame import Frame
+from pellucid_server.types import Image
+
+COLOR_MAPS = {
+    "inferno": cv2.COLORMAP_INFERNO,
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "magma": cv2.COLORMAP_MAGMA,
+    "plasma": cv2.COLORMAP_PLASMA,
+    "cividis": cv2.COLORMAP_CIVIDIS,
+    "turbo": cv2.COLORMAP_TURBO,
+}
+
+
+def draw_overlay(
+    image: Image,
+    frame: Frame,
+    values: NDArray[np.float32],
+    *,
+    title: str,
+    color_map: str = "inferno",
+    opacity: float = 0.6,
+    legend: bool = True,
+) -> Image:
+    """The image under the map's colours, the more opaque the higher the value.
+
+    `values` has the size of the model's input; where the input did not show the image
+    (outside a centre crop) the image is left as it is. The legend below adds rows.
+    """
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / max(high - low, np.finfo(np.float32).tiny)
+    placed = np.nan_to_num(frame.place(scaled, fill=np.nan))
+    colors = _colors(placed, color_map)
+    alpha = opacity * placed[..., None]
+    blended = image * (1 - alpha) + colors * alpha
+    drawn = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
+    return (
+        np.vstack([drawn, _legend(image.shape[1], title, low, high, color_map)])
+        if legend
+        else drawn
+    )
+
+
+def _colors(values: NDArray[np.float32], color_map: str) -> Image:
+    levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    colored = cv2.applyColorMap(levels, COLOR_MAPS[color_map])
+    return np.asarray(cv2.cvtColor(colored, cv2.COLOR_BGR2RGB))
+
+
+def _legend(width: int, title: str, low: float, high: float, color_map: str) -> Image:
+    """The class's name, and the colours from the least to the greatest value."""
+    size = max(11, min(28, width // 26))
+    font = ImageFont.load_default(size)
+    pad, bar = size // 2, size // 2 + 2
+    strip = Pillow.new("RGB", (width, 2 * size + bar + 4 * pad), "white")
+    draw = ImageDraw.Draw(strip)
+    draw.text((pad, pad), _fitted(draw, title, font, width - 2 * pad), "black", font)
+    top = pad + size + pad
+    ramp = np.tile(np.linspace(0, 1, max(1, width - 2 * pad), dtype=np.float32), (bar, 1))
+    strip.paste(Pillow.fromarray(_colors(ramp, color_map)), (pad, top))
+    below = top + bar + pad // 2
+    draw.text((pad, below), f"{low:.3g}", "black", font)
+    draw.text((width - pad, below), f"{high:.3g}", "black", font, anchor="ra")
+    return np.asarray(strip)
+
+
+def _fitted(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    room: int,
+) -> str:
+    while draw.textlength(text, font) > room and len(text) > 1:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text

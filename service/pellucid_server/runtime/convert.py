@@ -1,0 +1,28 @@
+"""Arrays to OpenVINO's tensors and back, for the types that NumPy lacks."""
+
+import numpy as np
+import openvino as ov
+
+from pellucid_server.types import Array
+
+
+def to_openvino(array: Array, kind: ov.Type) -> ov.Tensor:
+    """A tensor over the array's memory; BF16 comes as uint16 bits, strings as bytes."""
+    if kind == ov.Type.string:
+        tensor = ov.Tensor(kind, ov.Shape(array.shape))
+        tensor.bytes_data = array.astype(np.bytes_)
+        return tensor
+    array = np.ascontiguousarray(array)
+    if kind == ov.Type.bf16 and array.dtype == np.uint16:
+        return ov.Tensor(array, ov.Shape(array.shape), kind)
+    return ov.Tensor(array, shared_memory=True)
+
+
+def from_openvino(tensor: ov.Tensor) -> Array:
+    """A copy of a tensor: the request's own memory is written again by the next inference."""
+    kind = tensor.get_element_type()
+    if kind == ov.Type.string:
+        return np.asarray(tensor.bytes_data, dtype=object)
+    if kind == ov.Type.bf16:
+        return np.asarray(tensor.data).view(np.uint16).copy()
+    return np.array(tensor.data)

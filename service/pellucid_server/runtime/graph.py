@@ -1,0 +1,123 @@
+"""Graph surgery: preprocessing and masking as part of the model that runs."""
+
+import openvino as ov
+from openvino import opset13 as ops
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from pellucid_server.errors import InvalidInput
+from pellucid_server.runtime.served import ServedModel
+from pellucid_server.spec import Preprocess, image_input, image_layout, image_size
+from pellucid_server.types import ANY, Port
+
+IMAGE_ROLES = ("style_image",)
+"""Roles of `spec.inputs` that take an image beside the main one."""
+
+
+def image_graph(model: ServedModel) -> ov.Model:
+    """The model with image inputs of uint8 RGB, 1 x height x width x 3.
+
+    Conversion to float, colour order, mean, scale and layout happen in the graph, where
+    the device fuses them with the first layer. Resizing does not: OpenVINO's resize does
+    not average when it shrinks, and a free input size would recompile for every photo.
+    """
+    graph = model.graph.clone()
+    main = image_input(model.spec, model.inputs)
+    _fix_shape(graph, model, main)
+    processor = PrePostProcessor(graph)
+    names = [model.spec.inputs[role] for role in IMAGE_ROLES if role in model.spec.inputs]
+    ports = {port.name: port for port in model.inputs}
+    for port in [main, *(ports[name] for name in names)]:
+        _prepend(processor, port, model.spec.preprocess, image_layout(model.spec, port))
+    return processor.build()
+
+
+def _fix_shape(graph: ov.Model, model: ServedModel, main: Port) -> None:
+    """One image a run; where the spec names a size for an input of any size, that one."""
+    shapes = {}
+    for port in model.inputs:
+        shape = list(port.shape)
+        if port == main:
+            shape[0] = 1
+            if model.spec.preprocess.size:
+                axis = 2 if image_layout(model.spec, port) == "NCHW" else 1
+                shape[axis : axis + 2] = model.spec.preprocess.size
+        elif shape and shape[0] == ANY:
+            shape[0] = 1
+        if tuple(shape) != port.shape:
+            shapes[port.name] = shape
+    if shapes:
+        graph.reshape(shapes)
+
+
+def _prepend(processor: PrePostProcessor, port: Port, preprocess: Preprocess, layout: str) -> None:
+    entry = processor.input(port.name)
+    entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    entry.tensor().set_color_format(ColorFormat.RGB)
+    entry.model().set_layout(ov.Layout(layout))
+    steps = entry.preprocess().convert_element_type(ov.Type.f32)
+    if preprocess.color == "BGR":
+        steps.convert_color(ColorFormat.BGR)
+    elif preprocess.color == "GRAY":
+        steps.convert_color(ColorFormat.GRAY)
+    if any(preprocess.mean):
+        steps.mean(_per_channel(preprocess.mean))
+    if any(value != 1 for value in preprocess.scale):
+        steps.scale(_per_channel(preprocess.scale))
+
+
+def _per_channel(values: tuple[float, ...]) -> float | list[float]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def normalizer_graph(model: ServedModel) -> ov.Model:
+    """Only the preprocessing: from uint8 RGB pixels to what the model's image input takes."""
+    port = image_input(model.spec, model.inputs)
+    shape = _image_shape(model, port, 1)
+    parameter = ops.parameter(shape, _element_type(model, port), name=port.name)
+    parameter.output(0).get_tensor().set_names({port.name})
+    graph = ov.Model([ops.result(parameter)], [parameter], "normalizer")
+    processor = PrePostProcessor(graph)
+    _prepend(processor, port, model.spec.preprocess, image_layout(model.spec, port))
+    return processor.build()
+
+
+def masked_graph(model: ServedModel, batch: int) -> ov.Model:
+    """The model seen through masks: inputs `image` (normalised), `mask` and `fill`.
+
+    The image is the same for every mask of a batch; a mask is 1 where the image shows.
+    """
+    graph = model.graph.clone()
+    port = image_input(model.spec, model.inputs)
+    shape = _image_shape(model, port, batch)
+    graph.reshape({port.name: shape})
+    target = graph.input(port.name).get_node()
+    kind = target.get_output_element_type(0)
+    channel = 1 if image_layout(model.spec, port) == "NCHW" else 3
+    mask_shape = [1 if axis == channel else side for axis, side in enumerate(shape)]
+    image = ops.parameter([1, *shape[1:]], kind, name="image")
+    mask = ops.parameter(mask_shape, kind, name="mask")
+    fill = ops.parameter([1], kind, name="fill")
+    # image * mask alone would be exact for fill 0 too; this form serves every fill.
+    masked = ops.add(ops.multiply(ops.subtract(image, fill), mask), fill)
+    for user in list(target.output(0).get_target_inputs()):
+        user.replace_source_output(masked.output(0))
+    rest = [node for node in graph.get_parameters() if node != target]
+    for node in (image, mask, fill):
+        node.output(0).get_tensor().set_names({node.get_friendly_name()})
+    return ov.Model(graph.get_results(), [image, mask, fill, *rest], "masked")
+
+
+def _image_shape(model: ServedModel, port: Port, batch: int) -> list[int]:
+    size = image_size(model.spec, port)
+    if size is None:
+        raise InvalidInput(
+            f"{model.name} takes images of any size: masks need one; set preprocess.size",
+            field="model_name",
+        )
+    nchw = image_layout(model.spec, port) == "NCHW"
+    channels = port.shape[1 if nchw else 3]
+    return [batch, channels, *size] if nchw else [batch, *size, channels]
+
+
+def _element_type(model: ServedModel, port: Port) -> ov.Type:
+    return model.graph.input(port.name).get_element_type()

@@ -1,0 +1,117 @@
+"""Graph surgery against the same steps in NumPy, on a model that shows its input."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from pellucid_server.errors import InvalidInput
+from pellucid_server.runtime.graph import image_graph, masked_graph, normalizer_graph
+from pellucid_server.runtime.served import ServedModel
+from pellucid_server.spec import ModelSpec
+from pellucid_server.types import Port
+
+SETTINGS = {"mean": (120.0, 110.0, 100.0), "scale": (50.0, 60.0, 70.0)}
+
+
+def echo(layout: str, *, size: tuple[int, int] | None = (6, 8), **preprocess: Any) -> ServedModel:
+    """A model whose output is its image input."""
+    channels = 1 if preprocess.get("color") == "GRAY" else 3
+    sides = list(size) if size else [-1, -1]
+    shape = [1, channels, *sides] if layout == "NCHW" else [1, *sides, channels]
+    image = ops.parameter(shape, np.float32, name="image")
+    image.output(0).get_tensor().set_names({"image"})
+    result = ops.result(ops.abs(ops.negative(image)))
+    doubled = ops.result(ops.multiply(image, ops.constant(np.float32(2))))
+    graph = ov.Model([doubled, result], [image], "echo")
+    for index, name in enumerate(("doubled", "absolute")):
+        graph.output(index).get_tensor().set_names({name})
+    return ServedModel(
+        name="echo",
+        version=1,
+        spec=ModelSpec.model_validate({"preprocess": {"layout": layout, **preprocess}}),
+        format="openvino",
+        path=Path("model.xml"),
+        graph=graph,
+        inputs=(Port("image", "FP32", tuple(shape)),),
+        outputs=tuple(Port(name, "FP32", tuple(shape)) for name in ("doubled", "absolute")),
+        layers=(),
+    )
+
+
+def run(graph: ov.Model, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.array(compiled(feeds)[0])
+
+
+def pixels(seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (1, 6, 8, 3), np.uint8)
+
+
+def normalized(image: NDArray[np.uint8], layout: str, color: str) -> NDArray[np.float32]:
+    """Mean and scale are given in the model's order of channels."""
+    ordered = image[..., ::-1] if color == "BGR" else image
+    values = (ordered - np.float32(SETTINGS["mean"])) / np.float32(SETTINGS["scale"])
+    return np.asarray(values.transpose(0, 3, 1, 2) if layout == "NCHW" else values)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("color", ["RGB", "BGR"])
+def test_preprocessing_in_the_graph_is_that_of_numpy(layout: str, color: str) -> None:
+    """(x - mean) / scale in the model's colour order and layout, to 1e-5."""
+    model = echo(layout, color=color, **SETTINGS)
+    expected = normalized(pixels(), layout, color)
+    served = run(image_graph(model), {"image": pixels()})
+    assert np.abs(served / 2 - expected).max() < 1e-5
+    alone = run(normalizer_graph(model), {"image": pixels()})
+    assert np.abs(alone - expected).max() < 1e-5
+
+
+def test_grey_models_see_the_luminance() -> None:
+    """One channel of 0.299 R + 0.587 G + 0.114 B, to half a grey level."""
+    model = echo("NCHW", color="GRAY")
+    expected = pixels().astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    assert np.abs(run(image_graph(model), {"image": pixels()})[:, 0] / 2 - expected).max() < 0.51
+
+
+def test_inputs_of_any_size_take_the_size_of_the_spec() -> None:
+    model = echo("NCHW", size=None)
+    assert image_graph(model).input("image").partial_shape.is_dynamic
+    fixed = ServedModel(
+        **{**vars(model), "spec": ModelSpec.model_validate({"preprocess": {"size": (6, 8)}})}
+    )
+    assert list(image_graph(fixed).input("image").shape) == [1, 6, 8, 3]
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("fill", [0.0, 1.5])
+def test_masked_model_sees_image_times_mask_plus_fill(layout: str, fill: float) -> None:
+    """Image x m + fill (1 - m) for every mask of the batch, to 1e-5; all outputs are kept."""
+    model = echo(layout, **SETTINGS)
+    image = normalized(pixels(), layout, "RGB")
+    masks = np.random.default_rng(1).random((4, 6, 8)).astype(np.float32)
+    placed = masks[:, None] if layout == "NCHW" else masks[..., None]
+    graph = masked_graph(model, 4)
+    served = run(graph, {"image": image, "mask": placed, "fill": np.float32([fill])})
+    assert len(graph.outputs) == 2
+    assert np.abs(served / 2 - (image * placed + fill * (1 - placed))).max() < 1e-5
+
+
+def test_surgery_leaves_the_served_graph_alone() -> None:
+    """Variants are made from clones: the file's graph keeps its inputs and its shape."""
+    model = echo("NCHW", **SETTINGS)
+    for graph in (image_graph(model), masked_graph(model, 4)):
+        assert graph is not model.graph
+    assert list(model.graph.input("image").shape) == [1, 3, 6, 8]
+    assert model.graph.input("image").get_element_type() == ov.Type.f32
+    assert run(model.graph, {"image": np.ones((1, 3, 6, 8), np.float32)}).max() == 2
+
+
+def test_masks_need_a_size() -> None:
+    """A model of any size without preprocess.size is refused, with what to set."""
+    with pytest.raises(InvalidInput, match=r"preprocess\.size"):
+        masked_graph(echo("NCHW", size=None), 4)

@@ -1,21 +1,14 @@
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid_server.imaging.resample import Interpolation, resample
 from pellucid_server.types import Array, Box, Size
 
 CLOSE = 1e-6
 """How near to a whole cell or pixel counts as whole."""
-
-WARP_KERNELS: dict[Interpolation, int] = {
-    "linear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-    "area": cv2.INTER_LINEAR,
-    "nearest": cv2.INTER_NEAREST,
-}
 
 
 @dataclass(frozen=True)
@@ -88,10 +81,10 @@ class _Axis:
     def pixels(self) -> int:
         return self.end - self.begin
 
-    def lookup(self, cells: int) -> tuple[float, float]:
-        """Factor and offset from a pixel's index in the patch to its place among `cells`."""
-        factor = cells / (self.high - self.low)
-        return factor, (self.begin + 0.5 - self.low) * factor - 0.5
+    def places(self, cells: int) -> NDArray[np.float64]:
+        """For every pixel's centre, where it lies among the centres of so many cells."""
+        centres = np.arange(self.begin, self.end) + 0.5 - self.low
+        return (centres * cells / (self.high - self.low) - 0.5).clip(0, cells - 1)
 
 
 def _axis(low: float, high: float, extent: int, cells: int) -> _Axis:
@@ -105,20 +98,28 @@ def _axis(low: float, high: float, extent: int, cells: int) -> _Axis:
 def _patch(values: Array, x: _Axis, y: _Axis, interpolation: Interpolation) -> Array:
     if x.aligned and y.aligned:
         return resample(values, Size(y.pixels, x.pixels), interpolation)
-    if interpolation != "nearest":
-        values = resample(values, Size(_coarse(y), _coarse(x)), interpolation)
-    (x_factor, x_offset), (y_factor, y_offset) = (
-        x.lookup(values.shape[1]),
-        y.lookup(values.shape[0]),
-    )
-    lookup = np.array([[x_factor, 0, x_offset], [0, y_factor, y_offset]])
-    kernel = WARP_KERNELS[interpolation] | cv2.WARP_INVERSE_MAP
-    patch: Array = cv2.warpAffine(
-        values, lookup, (x.pixels, y.pixels), flags=kernel, borderMode=cv2.BORDER_REPLICATE
-    )
-    return patch.reshape(y.pixels, x.pixels, *values.shape[2:])
+    if interpolation == "nearest":
+        return values.take(_cells(y, len(values)), 0).take(_cells(x, values.shape[1]), 1)
+    values = resample(values, Size(_coarse(y), _coarse(x)), interpolation)
+    looked_up = _looked_up(_looked_up(values, y).swapaxes(0, 1), x).swapaxes(0, 1)
+    whole = np.issubdtype(values.dtype, np.integer)
+    return (np.rint(looked_up) if whole else looked_up).astype(values.dtype)
+
+
+def _cells(axis: _Axis, cells: int) -> NDArray[np.intp]:
+    """For every pixel, the cell in which its centre lies."""
+    return np.rint(axis.places(cells)).astype(np.intp)
+
+
+def _looked_up(values: Array, axis: _Axis) -> Array:
+    """Interpolates the first dimension at the centres of the pixels."""
+    places = axis.places(len(values))
+    below = places.astype(np.intp)
+    above = np.minimum(below + 1, len(values) - 1)
+    share = (places - below).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    return values[below] * (1 - share) + values[above] * share
 
 
 def _coarse(axis: _Axis) -> int:
-    """Cells no finer than the image's pixels, so that looking them up skips none."""
+    """Cells no finer than the image's pixels, so that looking up skips none."""
     return max(1, min(axis.last - axis.first, round(axis.high - axis.low)))

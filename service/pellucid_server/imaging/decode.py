@@ -1,0 +1,163 @@
+"""Encoded images of callers: untrusted, and checked before a pixel is decoded."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+
+import cv2
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from pellucid_server.errors import InvalidInput
+from pellucid_server.types import Array, Image, Size
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+ACCEPTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+WHITE, BLACK = "white", "black"
+ORIENTATION = 0x0112
+TURNS: dict[int, Callable[[Array], Array]] = {
+    2: partial(cv2.flip, flipCode=1),
+    3: partial(cv2.rotate, rotateCode=cv2.ROTATE_180),
+    4: partial(cv2.flip, flipCode=0),
+    5: cv2.transpose,
+    6: partial(cv2.rotate, rotateCode=cv2.ROTATE_90_CLOCKWISE),
+    7: lambda image: cv2.flip(cv2.transpose(image), -1),
+    8: partial(cv2.rotate, rotateCode=cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+"""EXIF orientation to what makes the image upright."""
+TILE_TAGS = (322, 323)
+"""TIFF's TileWidth and TileLength."""
+
+PIL.Image.MAX_IMAGE_PIXELS = None  # the limit is ours: a setting, with an error that names it
+
+
+def decode_image(data: bytes, *, max_pixels: int, field: str) -> Image:
+    """Decodes the first picture of a file to upright RGB, height x width x 3.
+
+    Transparent images lie on white, as viewers show them: what is stored beneath
+    transparent pixels is arbitrary, and a model should not see what no person does.
+    16 bits are scaled to 8. Colour profiles are ignored, as training pipelines do.
+
+    Raises:
+        InvalidInput: empty, of another format, damaged, truncated, or too large.
+    """
+    return _decode(data, max_pixels, field, WHITE)
+
+
+def decode_mask(data: bytes, size: Size, *, max_pixels: int, field: str) -> NDArray[np.bool_]:
+    """Decodes a mask, height x width: true where a pixel is brighter than half.
+
+    Transparent pixels are dark: a mask marks only what is painted.
+
+    Raises:
+        InvalidInput: as `decode_image`, or the mask is not of `size`.
+    """
+    image = _decode(data, max_pixels, field, BLACK)
+    height, width = image.shape[:2]
+    if size != (height, width):
+        raise InvalidInput(
+            f"the mask is {width} x {height} pixels and its image {size.width} x {size.height}: "
+            "send a mask of the image's size",
+            field=field,
+        )
+    bright: NDArray[np.bool_] = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) > 127
+    return bright
+
+
+def _decode(data: bytes, max_pixels: int, field: str, background: str) -> Image:
+    # Warnings tell of the file, not of our code; filters are of the whole process,
+    # so that setting and resetting them here would race between threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    file = _open(data, field)
+    try:
+        _check_size(file, max_pixels, field)
+        image = _fast_jpeg(file, data)
+        if image is None:
+            image = _rgb(file, background)
+        turn = TURNS.get(_orientation(file))
+        return turn(image) if turn else image
+    except InvalidInput:
+        raise
+    except Exception as error:  # Pillow's plugins raise anything on a broken file
+        raise InvalidInput(_complaint(file, error), field=field) from error
+
+
+def _open(data: bytes, field: str) -> PIL.Image.Image:
+    if not data:
+        raise InvalidInput(f"the image is empty: send the bytes of a {ACCEPTED} file", field=field)
+    try:
+        return PIL.Image.open(BytesIO(data), formats=FORMATS)
+    except Exception as error:  # Pillow's plugins raise anything on a broken file
+        raise InvalidInput(
+            f"not an image that can be read: send {ACCEPTED}", field=field
+        ) from error
+
+
+def _check_size(file: PIL.Image.Image, max_pixels: int, field: str) -> None:
+    width, height = file.size
+    if width < 1 or height < 1:
+        raise InvalidInput(f"the image is {width} x {height} pixels: it has none", field=field)
+    if max(width * height, _tile_pixels(file)) > max_pixels:
+        raise InvalidInput(
+            f"the image is {width} x {height} pixels, more than the limit of {max_pixels}: "
+            "send a smaller one, or raise the server's setting limits.image_pixels",
+            field=field,
+        )
+
+
+def _tile_pixels(file: PIL.Image.Image) -> int:
+    """A TIFF may store a small image in huge tiles, which are decoded whole."""
+    tags = getattr(file, "tag_v2", {})
+    width, height = (tags.get(tag, 0) for tag in TILE_TAGS)
+    return int(width) * int(height)
+
+
+def _complaint(file: PIL.Image.Image, error: Exception) -> str:
+    if isinstance(error, EOFError) or "truncated" in str(error):
+        return f"the {file.format} image is truncated: send the whole file"
+    return (
+        f"the {file.format} image (mode {file.mode}) is damaged or of a kind that cannot be "
+        "read: convert it to an 8-bit RGB PNG or JPEG"
+    )
+
+
+def _fast_jpeg(file: PIL.Image.Image, data: bytes) -> Image | None:
+    """OpenCV decodes plain JPEG twice as fast; None: it is another kind, or broken."""
+    if file.format not in {"JPEG", "MPO"} or file.mode not in {"RGB", "L"}:
+        return None
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None or image.shape[1::-1] != file.size:
+        return None
+    rgb: Array = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return rgb
+
+
+def _rgb(file: PIL.Image.Image, background: str) -> Image:
+    file.load()
+    if file.mode.startswith("I;16"):
+        return _from_16_bits(np.asarray(file))
+    if file.mode in {"I", "F"}:
+        raise ValueError("32 bits have no known range")
+    if not file.has_transparency_data:
+        return np.array(file.convert("RGB"))
+    picture = file.convert("RGBA")
+    canvas = PIL.Image.new("RGB", picture.size, background)
+    canvas.paste(picture, mask=picture)
+    return np.array(canvas)
+
+
+def _from_16_bits(grey: Array) -> Image:
+    scaled = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    rgb: Array = cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB)
+    return rgb
+
+
+def _orientation(file: PIL.Image.Image) -> int:
+    """EXIF's; read after the pixels, where some formats keep it; broken: as stored."""
+    try:
+        return int(file.getexif().get(ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - broken EXIF raises anything, and costs nothing but a turn
+        return 1

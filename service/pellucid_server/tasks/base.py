@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pellucid_server.errors import InvalidInput
 from pellucid_server.imaging.frame import Frame
-from pellucid_server.spec import ModelSpec, image_input, image_size
-from pellucid_server.types import Array, Feeds, Image, Infer, Outputs, Port, Size, Task
+from pellucid_server.imaging.resize import fit
+from pellucid_server.nearest import nearest
+from pellucid_server.spec import ModelSpec, Resize, image_input, image_size
+from pellucid_server.types import ANY, Array, Feeds, Image, Infer, Outputs, Port, Size, Task
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -37,6 +39,37 @@ class TaskModel(ABC, Generic[P, R]):
     task: ClassVar[Task]
     parameters: ClassVar[type[Any]]
 
+    def label(self, class_id: int) -> str:
+        """The name of a class; empty where the spec has no labels."""
+        return self.spec.labels[class_id] if class_id < len(self.spec.labels) else ""
+
+    def check_labels(self, classes: int, where: str) -> None:
+        """Compares the number of labels with that of classes, where both are known.
+
+        Raises:
+            InvalidInput: they differ.
+        """
+        labels = len(self.spec.labels)
+        if labels and classes not in {labels, ANY}:
+            raise InvalidInput(
+                f"there are {labels} labels and {where} has {classes} classes: "
+                "give a label for each class, or none",
+                field="labels",
+            )
+
+    def check_whole_image(self) -> None:
+        """Refuses crops, for tasks whose results cover every pixel.
+
+        Raises:
+            InvalidInput: the spec crops.
+        """
+        if self.spec.preprocess.resize is Resize.CROP:
+            raise InvalidInput(
+                f"resize: crop leaves pixels that {self.task} has no answer for: "
+                "set stretch or letterbox",
+                field="preprocess.resize",
+            )
+
     @property
     def image(self) -> Port:
         """The input that takes the image."""
@@ -46,6 +79,39 @@ class TaskModel(ABC, Generic[P, R]):
     def input_size(self) -> Size | None:
         """The size of the image input; None where it takes any."""
         return image_size(self.spec, self.image)
+
+    def role(self, name: str) -> Port | None:
+        """The input of a role (`mask`, `style_image`), where the spec names one.
+
+        Raises:
+            InvalidInput: the model has no input of the name in the spec.
+        """
+        wanted = self.spec.inputs.get(name)
+        return self._port(wanted, self.inputs, f"inputs.{name}") if wanted else None
+
+    def output(self, name: str | None = None) -> Port:
+        """The output of this name, or the only one.
+
+        Raises:
+            InvalidInput: the model has no such output, or several where none is named.
+        """
+        if name is None and len(self.outputs) == 1:
+            return self.outputs[0]
+        return self._port(name or "", self.outputs, "decode.output")
+
+    @staticmethod
+    def _port(name: str, ports: Sequence[Port], field: str) -> Port:
+        for port in ports:
+            if port.name == name:
+                return port
+        problem = f"has no {name!r}" if name else "has several"
+        known = nearest(name, (port.name for port in ports))
+        raise InvalidInput(f"the model {problem}: set {field}.{known}", field=field)
+
+    def fit(self, image: Image) -> Prepared:
+        """The image alone, fitted as the spec says."""
+        pixels, frame = fit(image, self.input_size, self.spec.preprocess)
+        return Prepared({self.image.name: pixels[None]}, frame)
 
     @abstractmethod
     def prepare(self, image: Image, parameters: P) -> Prepared:
@@ -68,3 +134,13 @@ class TaskModel(ABC, Generic[P, R]):
         """
         del outputs
         raise InvalidInput(f"{self.task} has no class scores to explain", field="method")
+
+
+TASKS: dict[Task, type[TaskModel[Any, Any]]] = {}
+T = TypeVar("T", bound=type[TaskModel[Any, Any]])
+
+
+def register(model: T) -> T:
+    """Makes a class the one that serves its task."""
+    TASKS[model.task] = model
+    return model

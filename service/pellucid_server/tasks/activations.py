@@ -1,0 +1,34 @@
+import numpy as np
+
+from pellucid_server.errors import InferenceFailed
+from pellucid_server.types import Array
+
+TOLERANCE = 1e-3
+"""How far beyond [0, 1] a probability may be: FP16 and INT8 round."""
+
+
+def softmax(logits: Array, axis: int = -1) -> Array:
+    """exp(x) / sum(exp(x)), safe for large values; not a number where x is infinite."""
+    with np.errstate(invalid="ignore"):
+        powers: Array = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    powers /= powers.sum(axis=axis, keepdims=True)
+    return powers
+
+
+def sigmoid(logits: Array) -> Array:
+    """1 / (1 + exp(-x)), safe for large values."""
+    halves: Array = np.tanh(logits / 2)
+    return (halves + 1) / 2
+
+
+def probabilities(values: Array, remedy: str) -> Array:
+    """Values that are probabilities, give or take a rounding.
+
+    Raises:
+        InferenceFailed: they are not; the message ends with the remedy.
+    """
+    if not np.isfinite(values).all():
+        raise InferenceFailed("the model's scores are not finite")
+    if values.min(initial=0) < -TOLERANCE or values.max(initial=0) > 1 + TOLERANCE:
+        raise InferenceFailed(f"the model's scores are not probabilities: {remedy}")
+    return values.clip(0, 1)

@@ -1,0 +1,108 @@
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from pellucid_server.errors import InvalidInput
+from pellucid_server.tasks.activations import probabilities, sigmoid, softmax
+from pellucid_server.tasks.base import Prepared, TaskModel, register
+from pellucid_server.tasks.options import Options, read_options
+from pellucid_server.types import (
+    Array,
+    Category,
+    ClassificationParameters,
+    ClassificationResult,
+    Image,
+    Outputs,
+    Port,
+    Task,
+)
+
+CONFIDENCES: dict[str, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "sigmoid": sigmoid,
+    "probabilities": lambda scores: scores,
+}
+
+
+class ClassificationOptions(Options):
+    """How class scores are read."""
+
+    type: Literal["softmax", "sigmoid", "probabilities"] = "softmax"
+    """What turns the output into confidences; `probabilities`: nothing, it has them."""
+    multi_label: bool | None = None
+    """Confidences are independent; by default those of a sigmoid."""
+    output: str | None = None
+    """The output with the scores; by default the only one."""
+
+
+@register
+@dataclass(frozen=True)
+class Classification(TaskModel[ClassificationParameters, ClassificationResult]):
+    """Classes of a whole image."""
+
+    task = Task.CLASSIFICATION
+    parameters = ClassificationParameters
+
+    def __post_init__(self) -> None:
+        self.check_labels(_classes(self.scores_output), f"output {self.scores_output.name!r}")
+
+    @cached_property
+    def options(self) -> ClassificationOptions:
+        """The `decode` section."""
+        return read_options(ClassificationOptions, self.spec.decode)
+
+    @cached_property
+    def scores_output(self) -> Port:
+        """The output that has a score for every class."""
+        return self.output(self.options.output)
+
+    def prepare(self, image: Image, parameters: ClassificationParameters) -> Prepared:
+        _check(parameters)
+        return self.fit(image)
+
+    def scores(self, outputs: Outputs) -> Array:
+        """Confidences in float64, batch x classes."""
+        raw = np.asarray(outputs[self.scores_output.name], np.float64)
+        confidences = CONFIDENCES[self.options.type](raw.reshape(len(raw), -1))
+        return probabilities(confidences, "set decode.type to softmax or sigmoid")
+
+    def read(
+        self, outputs: Outputs, prepared: Prepared, parameters: ClassificationParameters
+    ) -> ClassificationResult:
+        del prepared
+        scores = self.scores(outputs)[0]
+        count = len(scores) if parameters.top_k < 0 else parameters.top_k
+        best = np.argsort(-scores, kind="stable")[:count]
+        kept = best[scores[best] >= parameters.min_confidence]
+        categories = (Category(int(each), self.label(each), float(scores[each])) for each in kept)
+        multi_label = self.options.multi_label
+        independent = self.options.type == "sigmoid" if multi_label is None else multi_label
+        return ClassificationResult(tuple(categories), independent)
+
+
+def _classes(port: Port) -> int:
+    """The output's number of classes, or ANY."""
+    extents = [extent for extent in port.shape[1:] if extent != 1]
+    if len(port.shape) < 2 or len(extents) > 1:
+        raise InvalidInput(
+            f"output {port.name!r} of shape {list(port.shape)} is not batch x classes: "
+            "set decode.output to one that is",
+            field="decode.output",
+        )
+    return extents[0] if extents else 1
+
+
+def _check(parameters: ClassificationParameters) -> None:
+    if parameters.top_k < -1:
+        raise InvalidInput(
+            f"top_k is {parameters.top_k}: give a number of classes, or -1 for all",
+            field="classification.top_k",
+        )
+    if not 0 <= parameters.min_confidence <= 1:
+        raise InvalidInput(
+            f"min_confidence is {parameters.min_confidence}: give a value from 0 to 1",
+            field="classification.min_confidence",
+        )

@@ -2,12 +2,26 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
 from pellucid_server.errors import InvalidInput
 from pellucid_server.types import ANY, Port, Size, Task
+
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+"""Names of models and aliases: safe in paths, addresses and metrics."""
+
+PositiveFiniteFloat = Annotated[FiniteFloat, Field(gt=0)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Resize(StrEnum):
@@ -37,9 +51,9 @@ class Preprocess(_Section):
     layout: Literal["NCHW", "NHWC"] | None = None
     """By default guessed from the input's shape."""
     color: Literal["RGB", "BGR", "GRAY"] = "RGB"
-    mean: tuple[FiniteFloat, ...] = (0.0,)
+    mean: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)] = (0.0,)
     """In units of 0 to 255; one value, or one for each channel."""
-    scale: tuple[PositiveFloat, ...] = (1.0,)
+    scale: Annotated[tuple[PositiveFiniteFloat, ...], Field(min_length=1)] = (1.0,)
     """In units of 0 to 255; one value, or one for each channel."""
     resize: Resize = Resize.STRETCH
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -66,13 +80,23 @@ class ModelSpec(_Section):
     """How outputs are read: `type` names the decoder, the rest are its options."""
     target_layer: str | None = None
     """The layer whose activations explain the model, by its friendly name."""
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[Name, ...] = ()
+    """Other names of the model; a folder's name and the first to claim one win."""
     versions: tuple[PositiveInt, ...] = ()
     """Versions to serve; empty: the newest that works."""
     default_version: PositiveInt | None = None
     """The version that answers where a call names none; by default the newest."""
     precision: Literal["f32", "bf16", "f16"] | None = None
     """Precision of inference; by default the server's."""
+
+    @model_validator(mode="after")
+    def _default_is_served(self) -> Self:
+        if self.default_version and self.versions and self.default_version not in self.versions:
+            raise ValueError(
+                f"default_version {self.default_version} is not one of versions "
+                f"{list(self.versions)}"
+            )
+        return self
 
 
 def image_input(spec: ModelSpec, inputs: Sequence[Port]) -> Port:

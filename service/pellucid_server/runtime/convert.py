@@ -12,7 +12,8 @@ def to_openvino(array: Array, kind: ov.Type) -> ov.Tensor:
         tensor = ov.Tensor(kind, ov.Shape(array.shape))
         tensor.bytes_data = array.astype(np.bytes_)
         return tensor
-    array = np.ascontiguousarray(array)
+    # OpenVINO shares writeable memory alone; what came with a message is read-only.
+    array = np.require(array, requirements=["C", "W"])
     if kind == ov.Type.bf16 and array.dtype == np.uint16:
         return ov.Tensor(array, ov.Shape(array.shape), kind)
     return ov.Tensor(array, shared_memory=True)

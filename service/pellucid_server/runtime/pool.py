@@ -17,6 +17,7 @@ from pellucid_server.errors import InferenceFailed, ModelUnavailable, PellucidEr
 from pellucid_server.runtime.convert import from_openvino, to_openvino
 from pellucid_server.runtime.graph import image_graph, masked_graph, normalizer_graph
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.workarounds import unpack_weights
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Feeds, Outputs
 
@@ -201,7 +202,7 @@ class ModelPool:
 
     def _compile(self, model: ServedModel, variant: Variant, future: "Future[Compiled]") -> None:
         try:
-            graph = GRAPHS[variant](model)
+            graph = unpack_weights(GRAPHS[variant](model))
             properties = self.settings.properties(model)
             compiled = self._core.compile_model(graph, self.settings.device, properties)
             future.set_result(Compiled(compiled, self.settings.streams))

@@ -9,6 +9,9 @@ from PIL import ImageDraw, ImageFont
 from pellucid_server.imaging.frame import Frame
 from pellucid_server.types import Image
 
+TINY = float(np.finfo(np.float32).tiny)
+"""Keeps a constant map from dividing by zero."""
+
 COLOR_MAPS = {
     "inferno": cv2.COLORMAP_INFERNO,
     "viridis": cv2.COLORMAP_VIRIDIS,
@@ -29,23 +32,22 @@ def draw_overlay(
     opacity: float = 0.6,
     legend: bool = True,
 ) -> Image:
-    """The image under the map's colours, the more opaque the higher the value.
+    """The map's colours over the photo, grey beneath them so that they read as in the legend.
 
-    `values` has the size of the model's input; where the input did not show the image
-    (outside a centre crop) the image is left as it is. The legend below adds rows.
+    `values` has the size of the model's input; what the input did not show (outside a centre
+    crop) stays as it is, in colour. The legend below adds rows.
     """
     low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / max(high - low, np.finfo(np.float32).tiny)
-    placed = np.nan_to_num(frame.place(scaled, fill=np.nan))
-    colors = _colors(placed, color_map)
-    alpha = opacity * placed[..., None]
-    blended = image * (1 - alpha) + colors * alpha
-    drawn = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
-    return (
-        np.vstack([drawn, _legend(image.shape[1], title, low, high, color_map)])
-        if legend
-        else drawn
+    scaled = (values - low) / max(high - low, TINY)
+    placed = frame.place(scaled, fill=np.nan)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    blended = cv2.addWeighted(
+        _colors(np.nan_to_num(placed), color_map), opacity, grey, 1 - opacity, 0
     )
+    drawn = np.where(np.isnan(placed)[..., None], image, blended)
+    if not legend:
+        return drawn
+    return np.vstack([drawn, _legend(image.shape[1], title, low, high, color_map)])
 
 
 def _colors(values: NDArray[np.float32], color_map: str) -> Image:

@@ -150,7 +150,9 @@ global___ProgressOptions = ProgressOptions
 
 @typing.final
 class OverlayOptions(google.protobuf.message.Message):
-    """How to draw a map over its image. Unset: no picture is drawn."""
+    """How to draw a map over its image, which is grey beneath it. Unset: no picture is
+    drawn.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -166,7 +168,7 @@ class OverlayOptions(google.protobuf.message.Message):
     `cividis`, or the rainbow-like `turbo`; empty: `inferno`.
     """
     opacity: builtins.float
-    """Opacity of the map where it is highest, in (0, 1]; unset: 0.6."""
+    """Opacity of the map's colours over the image, in (0, 1]; unset: 0.6."""
     without_legend: builtins.bool
     """Leave out the caption with the class's name and the legend with the range."""
     format: pellucid.v1.common_pb2.PictureFormat.ValueType

@@ -1,2 +1,179 @@
-def main() -> None:
-    """Starts the server."""
+"""The composition root: settings become a running server."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+import structlog
+
+from pellucid._version import __version__
+from pellucid_server.command_line import PROGRAM, SettingsError, read_settings
+from pellucid_server.config import Settings, StartError
+from pellucid_server.engine.engine import Engine
+from pellucid_server.engine.explain import Explainer
+from pellucid_server.engine.predict import Predictor
+from pellucid_server.engine.sources import SourceReader
+from pellucid_server.engine.tasks import TaskModels
+from pellucid_server.rpc.server import RpcServer, address, build_server
+from pellucid_server.runtime.pool import DeviceSettings, ModelPool
+from pellucid_server.runtime.repository import ModelRepository
+from pellucid_server.telemetry.exposition import MetricsEndpoint, expose
+from pellucid_server.telemetry.logs import set_up_logs
+from pellucid_server.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
+
+BAD_SETTINGS = 2
+CANNOT_START = 1
+MOST_STREAMS = 8
+
+
+class Application:
+    """A server, wired and bound; `start` makes it answer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        server: RpcServer,
+        endpoint: MetricsEndpoint | None,
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.server = server
+        self.endpoint = endpoint
+        self._first_look = threading.Thread(target=self._look, name="first-look", daemon=True)
+
+    @property
+    def target(self) -> str:
+        """The address that clients connect to."""
+        return address(self.settings.host, self.server.port)
+
+    def start(self) -> None:
+        """Listens at once; health says SERVING when the models of the repository are read."""
+        self.server.start()
+        self._first_look.start()
+
+    def wait_until_ready(self) -> None:
+        """Waits until the models of the repository are read."""
+        self._first_look.join()
+
+    def stop(self) -> None:
+        """Lets running calls end for `drain_seconds`, then closes everything."""
+        self.server.stop(self.settings.drain_seconds)
+        self.engine.models.close()
+        self._first_look.join()
+        self.engine.predictor.close()
+        if self.endpoint:
+            self.endpoint.close()
+
+    def _look(self) -> None:
+        try:
+            self.engine.models.scan()
+        except Exception:  # the models that could be read are served
+            log.exception("the first look at the models failed")
+        self.engine.models.start()
+        self.server.health.start()
+        log.info("ready", models=[entry.name for entry in self.engine.models.entries()])
+
+
+def compose(settings: Settings) -> Application:
+    """Wires a server and binds its ports.
+
+    Raises:
+        StartError: the model repository is missing, an address cannot be bound, or a
+            certificate cannot be used.
+    """
+    if not settings.model_repository.is_dir():
+        raise StartError(
+            f"the model repository {settings.model_repository} is no folder: set --model-repository"
+        )
+    metrics = Metrics()
+    engine = build_engine(settings, metrics)
+    server = build_server(engine, settings, metrics)
+    return Application(settings, engine, server, _endpoint(settings, metrics))
+
+
+def build_engine(settings: Settings, metrics: Metrics) -> Engine:
+    """Wires the use cases to the models and the device."""
+    pool = ModelPool(device_settings(settings), metrics)
+    tasks = TaskModels()
+    models = ModelRepository(
+        settings.model_repository,
+        metrics,
+        poll_interval=settings.poll_interval,
+        on_unload=pool.drop,
+        check=tasks.check,
+    )
+    limits = settings.limits
+    sources = SourceReader(settings.data_roots, limits.image_pixels, limits.message_bytes, metrics)
+    predictor = Predictor(models, pool, sources, tasks, limits.inputs)
+    explainer = Explainer(models, pool, sources, tasks, metrics)
+    return Engine(models, sources, predictor, explainer, pool)
+
+
+def device_settings(settings: Settings) -> DeviceSettings:
+    """How models run, with defaults for this machine."""
+    streams = settings.streams or min(len(os.sched_getaffinity(0)), MOST_STREAMS)
+    return DeviceSettings(settings.device, settings.precision, streams, settings.threads)
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; a second signal ends the process at once."""
+    set_up_logs(settings.log)
+    stopping = threading.Event()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    application = compose(settings)
+    application.start()
+    endpoint = application.endpoint
+    log.info(
+        "listening",
+        version=__version__,
+        grpc=application.target,
+        metrics=address(settings.host, endpoint.port) if endpoint else None,
+        encrypted=settings.tls.certificate is not None,
+    )
+    stopping.wait()
+    log.info("stopping", drain_seconds=settings.drain_seconds)
+    application.stop()
+    log.info("stopped")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads the settings and serves."""
+    try:
+        run(read_settings(sys.argv[1:] if argv is None else argv))
+    except SettingsError as error:
+        _fail(error.problems, BAD_SETTINGS)
+    except StartError as error:
+        _fail([str(error)], CANNOT_START)
+
+
+def _endpoint(settings: Settings, metrics: Metrics) -> MetricsEndpoint | None:
+    if settings.metrics_port is None:
+        return None
+    try:
+        return expose(metrics.registry, settings.host, settings.metrics_port)
+    except OSError as error:
+        where = address(settings.host, settings.metrics_port)
+        raise StartError(f"cannot listen on {where} for metrics: {error.strerror}") from error
+
+
+def _fail(problems: Sequence[str], code: int) -> None:
+    for problem in problems:
+        sys.stderr.write(f"{PROGRAM}: {problem}\n")
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

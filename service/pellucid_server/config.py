@@ -1,36 +1,50 @@
-"""Settings of the server: one frozen object, read once."""
+"""Settings of the server: one frozen object, read once by `command_line`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _split(value: object) -> object:
+    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_split)]
+"""Folders; in flags and variables separated by commas."""
+
+
+class StartError(Exception):
+    """Why the server cannot start: a line for whoever starts it."""
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Limits(Section):
-    """What one caller may ask for."""
+    """What callers may ask for."""
 
-    message_bytes: PositiveInt = 64 * 2**20
+    message_bytes: Annotated[int, Field(gt=0, le=2**31 - 1)] = 64 * 2**20
     """Largest request, in bytes."""
     image_pixels: PositiveInt = 50_000_000
     """Largest image, in pixels, checked before decoding."""
     inputs: PositiveInt = 64
     """Most inputs in one Predict."""
-    concurrent_calls: PositiveInt = 256
-    """Calls that run or wait at once; more are refused with RESOURCE_EXHAUSTED."""
+    concurrent_calls: Annotated[int, Field(gt=0, le=4096)] = 256
+    """Calls that run at once; more are refused with RESOURCE_EXHAUSTED."""
 
 
 class Logging(Section):
     """How the server logs."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
     format: Literal["auto", "json", "console"] = "auto"
     """auto: readable on a terminal, JSON elsewhere."""
 
@@ -45,9 +59,17 @@ class Tls(Section):
     client_ca: Path | None = None
     """PEM bundle; set: clients must present a certificate signed by it."""
 
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key are needed together")
+        if self.client_ca and not self.certificate:
+            raise ValueError("client_ca needs certificate and key")
+        return self
+
 
 class Settings(Section):
-    """Every setting of the server."""
+    """Where the server listens, what it serves and how it runs models."""
 
     host: str = "127.0.0.1"
     """Address to listen on; beyond loopback only where the network is trusted."""
@@ -57,9 +79,9 @@ class Settings(Section):
     """Prometheus port; 0: any free one; none: no metrics endpoint."""
     model_repository: Path = Path("models")
     """Folder of the models."""
-    data_roots: tuple[Path, ...] = ()
+    data_roots: Paths = ()
     """Folders from which URIs may be read; none: URIs are refused."""
-    poll_interval: PositiveFloat = 1.0
+    poll_interval: Seconds = 1.0
     """Seconds between looks at the repository for changes."""
     device: str = "CPU"
     """OpenVINO's name of the device."""
@@ -69,8 +91,11 @@ class Settings(Section):
     """Inferences at once for each model; none: one for each core, at most 8."""
     threads: PositiveInt | None = None
     """Threads for inference; none: all cores."""
-    drain_seconds: PositiveFloat = 30.0
+    drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """How long running calls may go on after SIGTERM."""
+    connection_seconds: Seconds | None = None
+    """Age at which clients are asked to connect anew, so that new replicas get calls;
+    none: never."""
     limits: Limits = Limits()
     log: Logging = Logging()
     tls: Tls = Tls()

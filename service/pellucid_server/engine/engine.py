@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from pellucid_server.engine.explain import Explainer
 from pellucid_server.engine.predict import Predictor
 from pellucid_server.engine.sources import SourceReader
+from pellucid_server.runtime.pool import ModelPool
 from pellucid_server.runtime.repository import ModelRepository
 
 
@@ -14,3 +15,4 @@ class Engine:
     sources: SourceReader
     predictor: Predictor
     explainer: Explainer
+    pool: ModelPool

@@ -4,9 +4,11 @@ import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from pellucid_server.errors import InvalidInput, ModelUnavailable
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.tasks import task_model
 from pellucid_server.tasks.base import TaskModel
+from pellucid_server.types import Task
 
 
 class TaskModels:
@@ -20,9 +22,32 @@ class TaskModels:
         """The task of a model.
 
         Raises:
-            InvalidInput: the model takes tensors only, or does not fit its description.
+            InvalidInput: the model takes tensors only.
+            ModelUnavailable: the model does not fit its description.
         """
+        if served.spec.task is Task.RAW:
+            raise InvalidInput(
+                f"{served.name} takes tensors only: send `tensors`, or give model.yaml a task",
+                field="model_name",
+            )
         with self._lock:
             if served not in self._known:
-                self._known[served] = task_model(served.spec, served.inputs, served.outputs)
+                self._known[served] = self._build(served)
             return self._known[served]
+
+    def check(self, served: ServedModel) -> None:
+        """Refuses a model that does not fit its description: for the time of loading.
+
+        Raises:
+            ModelUnavailable: with what to change.
+        """
+        if served.spec.task is not Task.RAW:
+            self._build(served)
+
+    @staticmethod
+    def _build(served: ServedModel) -> TaskModel[Any, Any]:
+        try:
+            return task_model(served.spec, served.inputs, served.outputs)
+        except InvalidInput as error:
+            place = f"{error.field}: " if error.field else ""
+            raise ModelUnavailable(f"{served.name}: {place}{error.message}") from error

@@ -18,7 +18,7 @@ BLOCK = 32
 
 
 def _linear(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(0, 1 - np.abs(distance))
+    return np.asarray(np.maximum(0, 1 - np.abs(distance)))
 
 
 def _cubic(distance: NDArray[np.float64], a: float = -0.75) -> NDArray[np.float64]:
@@ -81,7 +81,8 @@ class RandomGrids:
         shifts = random.integers(0, [self._cell(side) for side in self.size], (BLOCK, 2))
         rows, columns = (table[shift] for table, shift in zip(self._tables, shifts.T, strict=True))
         masks = rows @ grids.astype(np.float32) @ columns.transpose(0, 2, 1)
-        return np.clip(masks, 0, 1, out=masks)
+        np.clip(masks, 0, 1, out=masks)
+        return masks
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.float32], ...]:

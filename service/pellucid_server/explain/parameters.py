@@ -1,7 +1,7 @@
 """Parameters of a method: fields of a frozen dataclass that describe and check themselves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any, TypeVar
 
 from pellucid_server.errors import InvalidInput
@@ -42,11 +42,11 @@ def describe(parameters: type[Any]) -> tuple[ParameterInfo, ...]:
     return tuple(
         ParameterInfo(
             name=item.name,
-            type="string" if isinstance(item.default, str) else type(item.default).__name__,
-            default=item.default,
+            type="string" if isinstance(default, str) else type(default).__name__,
+            default=default,
             **item.metadata,
         )
-        for item in fields(parameters)
+        for item, default in zip(fields(parameters), astuple(parameters()), strict=True)
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pellucid_server.errors import InvalidInput
 from pellucid_server.explain.method import METHODS
-from pellucid_server.explain.parameters import describe, parameter, parse
+from pellucid_server.explain.parameters import ParameterValue, describe, parameter, parse
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ def test_defaults_stand_where_nothing_is_given() -> None:
 
 
 def test_values_are_taken_and_whole_numbers_serve_as_real_ones() -> None:
-    given = {"count": 3, "share": 1, "kind": "square", "exact": True}
+    given: dict[str, ParameterValue] = {"count": 3, "share": 1, "kind": "square", "exact": True}
     parsed = parse(Parameters, given)
     assert parsed == Parameters(3, 1.0, "square", True)
     assert type(parsed.share) is float

@@ -21,7 +21,9 @@ def test_colours_run_from_the_least_to_the_greatest_value(color_map: str) -> Non
         IMAGE, WHOLE, ramp(), title="", color_map=color_map, opacity=1, legend=False
     )
     for level, column in ((0, 0), (255, 199)):
-        color = cv2.applyColorMap(np.uint8([[level]]), COLOR_MAPS[color_map])[0, 0, ::-1]
+        color = cv2.applyColorMap(np.asarray([[level]], np.uint8), COLOR_MAPS[color_map])[
+            0, 0, ::-1
+        ]
         assert np.abs(drawn[50, column].astype(int) - color).max() <= 1
 
 

@@ -15,7 +15,7 @@ from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec
 from pellucid_server.types import Port
 
-SETTINGS = {"mean": (120.0, 110.0, 100.0), "scale": (50.0, 60.0, 70.0)}
+SETTINGS: dict[str, Any] = {"mean": (120.0, 110.0, 100.0), "scale": (50.0, 60.0, 70.0)}
 
 
 def echo(layout: str, *, size: tuple[int, int] | None = (6, 8), **preprocess: Any) -> ServedModel:
@@ -55,7 +55,9 @@ def pixels(seed: int = 0) -> NDArray[np.uint8]:
 def normalized(image: NDArray[np.uint8], layout: str, color: str) -> NDArray[np.float32]:
     """Mean and scale are given in the model's order of channels."""
     ordered = image[..., ::-1] if color == "BGR" else image
-    values = (ordered - np.float32(SETTINGS["mean"])) / np.float32(SETTINGS["scale"])
+    values = (ordered - np.asarray(SETTINGS["mean"], np.float32)) / np.asarray(
+        SETTINGS["scale"], np.float32
+    )
     return np.asarray(values.transpose(0, 3, 1, 2) if layout == "NCHW" else values)
 
 
@@ -74,7 +76,7 @@ def test_preprocessing_in_the_graph_is_that_of_numpy(layout: str, color: str) ->
 def test_grey_models_see_the_luminance() -> None:
     """One channel of 0.299 R + 0.587 G + 0.114 B, to half a grey level."""
     model = echo("NCHW", color="GRAY")
-    expected = pixels().astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    expected = pixels().astype(np.float32) @ np.asarray([0.299, 0.587, 0.114], np.float32)
     assert np.abs(run(image_graph(model), {"image": pixels()})[:, 0] / 2 - expected).max() < 0.51
 
 
@@ -96,7 +98,7 @@ def test_masked_model_sees_image_times_mask_plus_fill(layout: str, fill: float) 
     masks = np.random.default_rng(1).random((4, 6, 8)).astype(np.float32)
     placed = masks[:, None] if layout == "NCHW" else masks[..., None]
     graph = masked_graph(model, 4)
-    served = run(graph, {"image": image, "mask": placed, "fill": np.float32([fill])})
+    served = run(graph, {"image": image, "mask": placed, "fill": np.asarray([fill], np.float32)})
     assert len(graph.outputs) == 2
     assert np.abs(served / 2 - (image * placed + fill * (1 - placed))).max() < 1e-5
 

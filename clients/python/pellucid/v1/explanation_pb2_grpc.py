@@ -56,8 +56,8 @@ class ExplanationServiceServicer(object):
         `progress`, and ends with one `result` for each target, in the order in which
         `accepted` lists them. Cancelling the call stops the work.
 
-        Failures: those of `InferenceService.Predict`; FAILED_PRECONDITION where the
-        method does not serve the model's task.
+        Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
+        does not serve the model's task, NOT_FOUND for an unknown method or class.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -29,8 +29,8 @@ class ExplanationServiceStub:
     `progress`, and ends with one `result` for each target, in the order in which
     `accepted` lists them. Cancelling the call stops the work.
 
-    Failures: those of `InferenceService.Predict`; FAILED_PRECONDITION where the
-    method does not serve the model's task.
+    Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
+    does not serve the model's task, NOT_FOUND for an unknown method or class.
     """
 
     ListMethods: grpc.UnaryUnaryMultiCallable[
@@ -50,8 +50,8 @@ class ExplanationServiceAsyncStub:
     `progress`, and ends with one `result` for each target, in the order in which
     `accepted` lists them. Cancelling the call stops the work.
 
-    Failures: those of `InferenceService.Predict`; FAILED_PRECONDITION where the
-    method does not serve the model's task.
+    Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
+    does not serve the model's task, NOT_FOUND for an unknown method or class.
     """
 
     ListMethods: grpc.aio.UnaryUnaryMultiCallable[
@@ -73,8 +73,8 @@ class ExplanationServiceServicer(metaclass=abc.ABCMeta):
         `progress`, and ends with one `result` for each target, in the order in which
         `accepted` lists them. Cancelling the call stops the work.
 
-        Failures: those of `InferenceService.Predict`; FAILED_PRECONDITION where the
-        method does not serve the model's task.
+        Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
+        does not serve the model's task, NOT_FOUND for an unknown method or class.
         """
 
     @abc.abstractmethod

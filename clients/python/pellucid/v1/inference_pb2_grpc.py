@@ -57,7 +57,7 @@ class InferenceServiceServicer(object):
         Failures: NOT_FOUND (unknown model or version), INVALID_ARGUMENT (a field is
         wrong; `google.rpc.BadRequest` names it), PERMISSION_DENIED (a URI outside the
         allowed roots), FAILED_PRECONDITION (the model is known but not loaded; the
-        message says why), RESOURCE_EXHAUSTED (too large, or overloaded),
+        message says why), RESOURCE_EXHAUSTED (message too large, or overloaded),
         DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -30,7 +30,7 @@ class InferenceServiceStub:
     Failures: NOT_FOUND (unknown model or version), INVALID_ARGUMENT (a field is
     wrong; `google.rpc.BadRequest` names it), PERMISSION_DENIED (a URI outside the
     allowed roots), FAILED_PRECONDITION (the model is known but not loaded; the
-    message says why), RESOURCE_EXHAUSTED (too large, or overloaded),
+    message says why), RESOURCE_EXHAUSTED (message too large, or overloaded),
     DEADLINE_EXCEEDED.
     """
 
@@ -55,7 +55,7 @@ class InferenceServiceAsyncStub:
     Failures: NOT_FOUND (unknown model or version), INVALID_ARGUMENT (a field is
     wrong; `google.rpc.BadRequest` names it), PERMISSION_DENIED (a URI outside the
     allowed roots), FAILED_PRECONDITION (the model is known but not loaded; the
-    message says why), RESOURCE_EXHAUSTED (too large, or overloaded),
+    message says why), RESOURCE_EXHAUSTED (message too large, or overloaded),
     DEADLINE_EXCEEDED.
     """
 
@@ -82,7 +82,7 @@ class InferenceServiceServicer(metaclass=abc.ABCMeta):
         Failures: NOT_FOUND (unknown model or version), INVALID_ARGUMENT (a field is
         wrong; `google.rpc.BadRequest` names it), PERMISSION_DENIED (a URI outside the
         allowed roots), FAILED_PRECONDITION (the model is known but not loaded; the
-        message says why), RESOURCE_EXHAUSTED (too large, or overloaded),
+        message says why), RESOURCE_EXHAUSTED (message too large, or overloaded),
         DEADLINE_EXCEEDED.
         """
 

@@ -1,0 +1,145 @@
+"""Requests for explanations, and the events of their streams: one writer for each event."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from pellucid.v1 import common_pb2, explanation_pb2
+from pellucid_server.engine.explain import (
+    ExplainAccepted,
+    ExplainEvent,
+    ExplainProgress,
+    ExplainRequest,
+    Explanation,
+    OverlayOptions,
+    ParameterValue,
+    SaliencyMap,
+)
+from pellucid_server.errors import InvalidInput
+from pellucid_server.rpc.codec.choices import decode_format
+from pellucid_server.rpc.codec.durations import decode_duration, encode_duration
+from pellucid_server.rpc.codec.geometry import encode_box, encode_category, encode_size
+from pellucid_server.rpc.codec.inputs import decode_input
+from pellucid_server.rpc.codec.pictures import picture
+from pellucid_server.rpc.codec.values import decode_value, encode_value
+from pellucid_server.types import Size
+
+
+def decode_request(message: explanation_pb2.ExplainRequest) -> ExplainRequest:
+    """What to explain; what is left out takes its default."""
+    progress = message.progress
+    return ExplainRequest(
+        model_name=message.model_name,
+        model_version=message.model_version,
+        input=decode_input(message.input, "input"),
+        targets=tuple(
+            _target(target, f"targets[{index}]") for index, target in enumerate(message.targets)
+        ),
+        top_k=message.top_k or ExplainRequest.top_k,
+        method=message.method or ExplainRequest.method,
+        parameters={
+            name: decode_value(value, f"parameters[{name}]")
+            for name, value in message.parameters.items()
+        },
+        progress_interval=_interval(progress, "interval", ExplainRequest.progress_interval),
+        partial_map_interval=_interval(progress, "partial_map_interval", None),
+        overlay=_overlay(message.overlay) if message.overlay.enabled else None,
+    )
+
+
+def encode_event(event: ExplainEvent) -> explanation_pb2.ExplainResponse:
+    """One message of the stream."""
+    field, write = _WRITERS[type(event)]
+    return explanation_pb2.ExplainResponse(**{field: write(event)})
+
+
+def encode_map(saliency: SaliencyMap) -> explanation_pb2.SaliencyMap:
+    """A map as it is, with its range."""
+    values = saliency.values
+    return explanation_pb2.SaliencyMap(
+        size=encode_size(Size(*values.shape)),
+        values=values.astype("<f4", copy=False).tobytes(),
+        minimum=float(np.min(values)),
+        maximum=float(np.max(values)),
+        region=encode_box(saliency.region),
+    )
+
+
+def _target(message: explanation_pb2.Target, field: str) -> int | str:
+    match message.WhichOneof("kind"):
+        case "class_id":
+            return message.class_id
+        case "label":
+            return message.label
+        case _:
+            raise InvalidInput("a target needs a class_id or a label", field=field)
+
+
+def _interval(progress: explanation_pb2.ProgressOptions, name: str, default: Any) -> Any:
+    if not progress.HasField(name):  # type: ignore[arg-type]  # the stubs want a literal
+        return default
+    return decode_duration(getattr(progress, name), f"progress.{name}")
+
+
+def _overlay(message: explanation_pb2.OverlayOptions) -> OverlayOptions:
+    return OverlayOptions(
+        color_map=message.color_map or OverlayOptions.color_map,
+        opacity=message.opacity if message.HasField("opacity") else OverlayOptions.opacity,
+        legend=not message.without_legend,
+        format=decode_format(message.format, "overlay.format"),
+    )
+
+
+def _values(parameters: Mapping[str, ParameterValue]) -> dict[str, common_pb2.ParameterValue]:
+    return {name: encode_value(value) for name, value in parameters.items()}
+
+
+def _accepted(event: ExplainAccepted) -> explanation_pb2.ExplainAccepted:
+    return explanation_pb2.ExplainAccepted(
+        model_name=event.model_name,
+        model_version=event.model_version,
+        method=event.method,
+        parameters=_values(event.parameters),
+        targets=map(encode_category, event.targets),
+        total=event.total,
+        map_size=encode_size(event.map_size),
+        input_size=encode_size(event.input_size),
+    )
+
+
+def _progress(event: ExplainProgress) -> explanation_pb2.ExplainProgress:
+    return explanation_pb2.ExplainProgress(
+        done=event.done,
+        total=event.total,
+        elapsed=encode_duration(event.elapsed),
+        remaining=encode_duration(event.remaining),
+        units_per_second=event.units_per_second,
+        partial_maps=map(encode_map, event.partial_maps),
+    )
+
+
+def _result(event: Explanation) -> explanation_pb2.Explanation:
+    overlay = event.overlay
+    return explanation_pb2.Explanation(
+        target=encode_category(event.target),
+        saliency_map=encode_map(event.saliency_map),
+        overlay=None if overlay is None else picture(overlay, event.overlay_format),
+        model_name=event.model_name,
+        model_version=event.model_version,
+        method=event.method,
+        parameters=_values(event.parameters),
+        evaluations=event.evaluations,
+        precision=event.precision,
+        elapsed=encode_duration(event.elapsed),
+    )
+
+
+_WRITERS: Mapping[type, tuple[str, Callable[[Any], Any]]] = MappingProxyType(
+    {
+        ExplainAccepted: ("accepted", _accepted),
+        ExplainProgress: ("progress", _progress),
+        Explanation: ("result", _result),
+    }
+)

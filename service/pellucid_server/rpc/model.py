@@ -1,0 +1,67 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pellucid.v1 import model_pb2, model_pb2_grpc
+from pellucid_server.engine.engine import Engine
+from pellucid_server.errors import NotServed
+from pellucid_server.rpc.codec.choices import decode_task
+from pellucid_server.rpc.codec.models import ModelWriter
+from pellucid_server.rpc.exchange import Exchange, Observer
+from pellucid_server.rpc.handler import answers, streams
+from pellucid_server.rpc.naming import about
+from pellucid_server.runtime.repository import ModelEntry
+
+
+@dataclass(frozen=True)
+class ModelServicer(model_pb2_grpc.ModelServiceServicer):
+    """pellucid.v1.ModelService."""
+
+    engine: Engine
+    observer: Observer
+    service: ClassVar[str] = "pellucid.v1.ModelService"
+
+    @answers
+    def ListModels(
+        self, request: model_pb2.ListModelsRequest, _: Exchange
+    ) -> model_pb2.ListModelsResponse:
+        task = decode_task(request.task, "task")
+        entries = [
+            entry for entry in self.engine.models.entries() if task in {None, entry.spec.task}
+        ]
+        return model_pb2.ListModelsResponse(models=map(self._describe, entries))
+
+    @answers
+    def GetModel(
+        self, request: model_pb2.GetModelRequest, exchange: Exchange
+    ) -> model_pb2.GetModelResponse:
+        about(exchange, self.engine.models, request.model_name)
+        return model_pb2.GetModelResponse(
+            model=self._describe(self.engine.models.entry(request.model_name))
+        )
+
+    @answers
+    def LoadModel(
+        self, request: model_pb2.LoadModelRequest, exchange: Exchange
+    ) -> model_pb2.LoadModelResponse:
+        about(exchange, self.engine.models, request.model_name)
+        entry = self.engine.models.load(request.model_name, request.model_version)
+        return model_pb2.LoadModelResponse(model=self._describe(entry))
+
+    @answers
+    def UnloadModel(
+        self, request: model_pb2.UnloadModelRequest, exchange: Exchange
+    ) -> model_pb2.UnloadModelResponse:
+        about(exchange, self.engine.models, request.model_name)
+        entry = self.engine.models.unload(request.model_name, request.model_version)
+        return model_pb2.UnloadModelResponse(model=self._describe(entry))
+
+    @streams
+    def OptimizeModel(
+        self, _: model_pb2.OptimizeModelRequest, __: Exchange
+    ) -> Iterator[model_pb2.OptimizeModelResponse]:
+        raise NotServed("this server does not optimise models yet")
+
+    def _describe(self, entry: ModelEntry) -> model_pb2.Model:
+        pool = self.engine.pool
+        return ModelWriter(pool.settings.device, pool.precision).model(entry)

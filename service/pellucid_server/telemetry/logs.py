@@ -1,0 +1,50 @@
+"""Structured logs on standard error; libraries that use `logging` are routed through."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import Processor
+
+from pellucid_server.config import Logging
+
+SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+NOISY = ("grpc", "openvino", "asyncio", "PIL", "urllib3")
+"""Loggers that are heard from warnings on."""
+
+
+def set_up_logs(settings: Logging, stream: TextIO | None = None) -> None:
+    """Sends every log of the process to a stream, as JSON lines or for the eye."""
+    out = stream or sys.stderr
+    console = settings.format == "console" or (settings.format == "auto" and out.isatty())
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    structlog.configure(
+        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=SHARED, processors=_rendering(console=console, colors=out.isatty())
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(True)
+
+
+def _rendering(*, console: bool, colors: bool) -> list[Processor]:
+    strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if console:
+        return [strip, structlog.dev.ConsoleRenderer(colors=colors)]
+    return [strip, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

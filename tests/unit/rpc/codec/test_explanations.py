@@ -1,0 +1,81 @@
+from typing import Any, cast
+
+import pytest
+
+from pellucid.v1 import common_pb2
+from pellucid.v1 import explanation_pb2 as pb
+from pellucid_server.engine.explain import ExplainRequest, OverlayOptions
+from pellucid_server.errors import InvalidInput
+from pellucid_server.rpc.codec.explanations import decode_request
+from pellucid_server.rpc.codec.values import encode_value
+from pellucid_server.types import EncodedImage, PictureFormat
+
+IMAGE = common_pb2.Input(image=b"png")
+PROGRESS = {"interval": {"seconds": 0}, "partial_map_interval": {"nanos": 500_000_000}}
+OVERLAY = {
+    "enabled": True,
+    "color_map": "magma",
+    "opacity": 0,
+    "without_legend": True,
+    "format": common_pb2.PICTURE_FORMAT_JPEG,
+}
+
+
+def test_what_is_unset_takes_its_default() -> None:
+    decoded = decode_request(pb.ExplainRequest(model_name="m", input=IMAGE))
+    assert decoded == ExplainRequest("m", EncodedImage(b"png"))
+
+
+def test_what_is_set_arrives() -> None:
+    message = pb.ExplainRequest(
+        model_name="m",
+        model_version="2",
+        input=IMAGE,
+        targets=[pb.Target(class_id=0), pb.Target(label="cat")],
+        top_k=3,
+        method="other",
+        parameters={"seed": encode_value(7), "soft": encode_value(True)},
+        progress=cast("Any", PROGRESS),
+        overlay=cast("Any", OVERLAY),
+    )
+    assert decode_request(message) == ExplainRequest(
+        model_name="m",
+        model_version="2",
+        input=EncodedImage(b"png"),
+        targets=(0, "cat"),
+        top_k=3,
+        method="other",
+        parameters={"seed": 7, "soft": True},
+        progress_interval=0.0,
+        partial_map_interval=0.5,
+        overlay=OverlayOptions("magma", 0.0, legend=False, format=PictureFormat.JPEG),
+    )
+
+
+def test_an_overlay_that_is_not_enabled_is_none() -> None:
+    message = pb.ExplainRequest(input=IMAGE, overlay=pb.OverlayOptions(color_map="magma"))
+    assert decode_request(message).overlay is None
+
+
+@pytest.mark.parametrize("value", [True, False, 0, -7, 2**40, 0.5, "", "text"])
+def test_a_parameter_keeps_its_type(value: bool | float | str) -> None:  # noqa: FBT001 - a value
+    message = pb.ExplainRequest(input=IMAGE, parameters={"p": encode_value(value)})
+    decoded = decode_request(message).parameters["p"]
+    assert (decoded, type(decoded)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"input": common_pb2.Input()}, "input"),
+        ({"targets": [pb.Target(class_id=1), pb.Target()]}, "targets[1]"),
+        ({"parameters": {"seed": common_pb2.ParameterValue()}}, "parameters[seed]"),
+        ({"progress": {"interval": {"seconds": -1}}}, "progress.interval"),
+        ({"progress": {"partial_map_interval": {"nanos": -1}}}, "progress.partial_map_interval"),
+        ({"overlay": {"enabled": True, "format": cast("Any", 7)}}, "overlay.format"),
+    ],
+)
+def test_bad_requests_are_refused_by_field(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode_request(pb.ExplainRequest(**{"input": IMAGE, **wrong}))
+    assert caught.value.field == field

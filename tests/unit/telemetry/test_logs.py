@@ -1,0 +1,74 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from pellucid_server.config import Logging
+from pellucid_server.telemetry.logs import set_up_logs
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_off_a_terminal_logs_are_json_lines() -> None:
+    stream = io.StringIO()
+    set_up_logs(Logging(), stream)
+    structlog.get_logger().info("served", model="m")
+    (line,) = lines(stream)
+    assert (line["event"], line["model"], line["level"]) == ("served", "m", "info")
+    assert "timestamp" in line
+
+
+def test_the_standard_library_s_logs_come_in_the_same_form() -> None:
+    stream = io.StringIO()
+    set_up_logs(Logging(), stream)
+    logging.getLogger("somebody").warning("trouble with %s", "x")
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("trouble with x", "warning")
+
+
+def test_libraries_are_heard_from_warnings_on() -> None:
+    stream = io.StringIO()
+    set_up_logs(Logging(level="debug"), stream)
+    logging.getLogger("grpc._server").info("noise")
+    logging.getLogger("grpc._server").warning("trouble")
+    assert [line["event"] for line in lines(stream)] == ["trouble"]
+
+
+def test_the_level_is_that_of_the_settings() -> None:
+    stream = io.StringIO()
+    set_up_logs(Logging(level="warning"), stream)
+    structlog.get_logger().info("served")
+    structlog.get_logger().warning("trouble")
+    assert [line["event"] for line in lines(stream)] == ["trouble"]
+
+
+def test_an_exception_is_one_line_with_its_traceback() -> None:
+    stream = io.StringIO()
+    set_up_logs(Logging(), stream)
+    structlog.get_logger().error("failed", exc_info=ValueError("deep"))
+    (line,) = lines(stream)
+    assert "ValueError: deep" in str(line["exception"])
+
+
+def test_the_console_form_is_for_the_eye() -> None:
+    stream = io.StringIO()
+    set_up_logs(Logging(format="console"), stream)
+    structlog.get_logger().info("served", model="m")
+    assert "served" in stream.getvalue()
+    assert "model=m" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")

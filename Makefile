@@ -33,7 +33,7 @@ $(STUBS_VENV)/.done: requirements/proto.lock
 	@touch $@
 
 demo: $(VENV)/.server  ## Serve the zoo, predict and explain the samples, write pictures into out/
-	@$(BIN)/python -m pellucid_server.demo
+	@$(BIN)/python tools/demo.py
 
 test: check unit e2e  ## Everything that must pass
 

@@ -5,22 +5,36 @@ into a folder, prints what it saw, and stops the server. Run it through `make de
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pellucid
+from _montage import montage
 from _server import running_server
 from PIL import Image
-from pellucid.draw import annotate
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+
+import pellucid
+from pellucid.draw import annotate
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
-MASKS = 1000
+CLASSIFIER = "efficientnet-lite0"
+OVERVIEW = {
+    "explain-coffee-espresso.png": "Why espresso?",
+    "explain-chelsea-tiger-cat.png": "Why tiger cat?",
+    "explain-astronaut-football-helmet.png": "Why football helmet?",
+    "detect-coffee.png": "What is where?",
+    "segment-astronaut.png": "Which pixels?",
+    "style-astronaut.png": "In another style",
+    "inpaint-rocket.png": "A mast erased",
+    "enlarge-chelsea.png": "Three times the size",
+}
+HOLE = (178, 112, 214, 262)
 
 console = Console()
 
@@ -29,111 +43,91 @@ console = Console()
 class Row:
     """A line of the closing table."""
 
-    what: str
-    photo: str
+    picture: str
     model: str
     saw: str
-    picture: str
 
 
+@dataclass(frozen=True)
 class Demo:
-    """The steps; each writes its pictures and returns its rows."""
+    """The steps; each writes its pictures and tells what it saw."""
 
-    def __init__(self, client: pellucid.Client, out: Path, masks: int) -> None:
-        self.client = client
-        self.out = out
-        self.masks = masks
+    client: pellucid.Client
+    out: Path
+    masks: int
 
-    def steps(self) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
-        """Every step with its title."""
-        for photo in ("coffee.png", "chelsea.png", "rocket.jpg", "astronaut.png"):
-            yield f"Explaining {photo}", lambda photo=photo: self.explain(photo)
-        yield "Detecting objects", self.detect
-        yield "Segmenting a person", self.segment
-        yield "Painting in a style", self.paint
-        yield "Enlarging", self.enlarge
-        yield "Filling a hole", self.inpaint
-
-    def explain(self, photo: str) -> list[Row]:
+    def explain(self, photo: str, bars: Progress) -> Iterator[Row]:
         """RISE for the two most confident classes, in one pass."""
         stream = self.client.explain(
-            SAMPLES / photo,
-            model="efficientnet-lite0",
-            top_k=2,
-            overlay=True,
-            num_masks=self.masks,
+            SAMPLES / photo, model=CLASSIFIER, top_k=2, overlay=True, num_masks=self.masks
         )
-        with progress_bar(photo, self.masks) as advance:
-            explanations = stream.results(progress=advance)
-        rows = []
-        for explanation in explanations:
-            name = f"explain-{Path(photo).stem}-{slug(explanation.target.label)}.png"
+        task = bars.add_task(photo, total=self.masks, rate=0.0, left=0.0)
+
+        def advance(event: pellucid.Progress) -> None:
+            rate, left = event.units_per_second, event.remaining
+            bars.update(task, completed=event.done, rate=rate, left=left)
+
+        for explanation in stream.results(progress=advance):
+            target = explanation.target
+            name = f"explain-{Path(photo).stem}-{slug(target.label)}.png"
             explanation.overlay.save(self.out / name)
-            saw = f"{explanation.target.label} {explanation.target.confidence:.0%}"
-            rows.append(Row("explain", photo, "efficientnet-lite0", saw, name))
-        return rows
+            yield Row(name, CLASSIFIER, f"{target.label} {target.confidence:.0%}")
 
-    def detect(self) -> list[Row]:
-        """Boxes of NanoDet."""
-        return [self._annotated("detect", photo, "nanodet") for photo in ("coffee.png", "astronaut.png")]
-
-    def segment(self) -> list[Row]:
-        """Person against background."""
-        return [self._annotated("segment", "astronaut.png", "selfie-segmentation")]
-
-    def paint(self) -> list[Row]:
-        """One of the trained styles, and the style of another photo."""
-        styled = self.client.predict(SAMPLES / "chelsea.png", model="multistyle", style_index=8)
-        mixed = self.client.predict(
-            SAMPLES / "astronaut.png", model="arbitrary-style", style_image=SAMPLES / "coffee.png"
-        )
-        return [
-            self._saved("style", "chelsea.png", "multistyle", styled, "trained style 8"),
-            self._saved("style", "astronaut.png", "arbitrary-style", mixed, "in the style of coffee.png"),
-        ]
-
-    def enlarge(self) -> list[Row]:
-        """Three times the size, from a small copy of a photo."""
-        photo = Image.open(SAMPLES / "chelsea.png")
-        small = photo.resize((photo.width // 3, photo.height // 3), Image.Resampling.LANCZOS)
-        large = self.client.predict(small, model="esrgan-slim")
-        saw = f"{small.width} x {small.height} to {large.image.width} x {large.image.height}"
-        return [self._saved("enlarge", "chelsea.png", "esrgan-slim", large, saw)]
-
-    def inpaint(self) -> list[Row]:
-        """A rectangle of the photo filled from its surroundings."""
-        hole = (300, 40, 360, 110)
-        filled = self.client.predict(SAMPLES / "rocket.jpg", model="push-pull", rectangles=[hole])
-        return [self._saved("inpaint", "rocket.jpg", "push-pull", filled, f"hole {hole} filled")]
-
-    def _annotated(self, what: str, photo: str, model: str) -> Row:
-        result = self.client.predict(SAMPLES / photo, model=model)
+    def predict(
+        self, what: str, photo: str, model: str, saw: str = "", **parameters: Any
+    ) -> Iterator[Row]:
+        """A prediction drawn on its photo, or the picture that the model makes of it."""
+        result = self.client.predict(SAMPLES / photo, model=model, **parameters)
         name = f"{what}-{Path(photo).stem}.png"
         annotate(SAMPLES / photo, result).save(self.out / name)
-        return Row(what, photo, model, repr(result).split("(", 1)[1].rstrip(")"), name)
+        yield Row(name, model, saw or repr(result).split("(", 1)[1].rstrip(")"))
 
-    def _saved(
-        self, what: str, photo: str, model: str, result: pellucid.ImageResult, saw: str
-    ) -> Row:
-        name = f"{what}-{Path(photo).stem}.png"
-        result.image.save(self.out / name)
-        return Row(what, photo, model, saw, name)
+    def enlarge(self, photo: str, model: str) -> Iterator[Row]:
+        """Three times the size, from a small copy of a photo."""
+        original = Image.open(SAMPLES / photo)
+        size = (original.width // 3, original.height // 3)
+        small = original.resize(size, Image.Resampling.LANCZOS)
+        large = annotate(small, self.client.predict(small, model=model))
+        name = f"enlarge-{Path(photo).stem}.png"
+        large.save(self.out / name)
+        yield Row(name, model, "{} x {} made {} x {}".format(*size, *large.size))
+
+    def predictions(self) -> Iterator[Row]:
+        """Every task but classification."""
+        coffee = {"style_image": SAMPLES / "coffee.png"}
+        yield from self.predict("detect", "coffee.png", "nanodet", confidence_threshold=0.25)
+        yield from self.predict("detect", "chelsea.png", "nanodet")
+        yield from self.predict("detect", "astronaut.png", "nanodet")
+        yield from self.predict("segment", "astronaut.png", "selfie-segmentation")
+        yield from self.predict("style", "chelsea.png", "multistyle", "style 8", style_index=8)
+        yield from self.predict(
+            "style", "astronaut.png", "arbitrary-style", "painted like coffee.png", **coffee
+        )
+        yield from self.enlarge("chelsea.png", "esrgan-slim")
+        yield from self.predict(
+            "inpaint", "rocket.jpg", "push-pull", "the left mast erased", rectangles=[HOLE]
+        )
+
+    def run(self) -> Iterator[Row]:
+        """Everything, with a live bar for each explanation."""
+        with progress_bars() as bars:
+            for photo in ("coffee.png", "chelsea.png", "rocket.jpg", "astronaut.png"):
+                yield from self.explain(photo, bars)
+        with console.status("Detecting, segmenting, painting, enlarging, inpainting"):
+            yield from self.predictions()
 
 
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[pellucid.Progress], None]]:
+def progress_bars() -> Iterator[Progress]:
     """Masks done of how many, masks a second, time left."""
     columns = (
-        TextColumn("{task.description:<15}"),
-        BarColumn(),
+        TextColumn("explaining {task.description:<13}"),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("masks, {task.fields[rate]:.0f} masks/s,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        TextColumn("masks {task.fields[rate]:4.0f}/s {task.fields[left]:3.0f} s left"),
     )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total, rate=0.0)
-        yield lambda event: bar.update(task, completed=event.done, rate=event.units_per_second)
+    with Progress(*columns, console=console, expand=True) as bars:
+        yield bars
 
 
 def slug(label: str) -> str:
@@ -141,30 +135,31 @@ def slug(label: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in label.lower()).strip("-")
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[Row], out: Path) -> Table:
     """What the demo saw, and where the pictures are."""
-    drawn = Table("", "photo", "model", "what it saw", "picture", title="Pellucid saw")
+    drawn = Table(title=f"{len(rows)} pictures in {out}", title_justify="left")
+    drawn.add_column("picture", no_wrap=True)
+    drawn.add_column("what the model saw")
     for row in rows:
-        drawn.add_row(row.what, row.photo, row.model, row.saw, row.picture)
+        drawn.add_row(row.picture, f"{row.model}: {row.saw}")
     return drawn
 
 
 def main() -> None:
     """Runs every step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=ROOT / "out")
-    parser.add_argument("--masks", type=int, default=MASKS)
+    parser.add_argument("--output", type=Path, default=Path("out"), metavar="DIR")
+    parser.add_argument("--masks", type=int, default=1000, metavar="N")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
     with running_server(ROOT / "models", options.output / "server.log") as target:
-        console.print(f"The server is ready on {target}: seven models, no GPU, no cloud.")
+        console.print(f"The server is ready on {target}.")
         with pellucid.Client(target) as client:
-            for title, step in Demo(client, options.output, options.masks).steps():
-                console.print(title, style="bold")
-                rows += step()
-    console.print(table(rows))
-    console.print(f"{len(rows)} pictures are in {options.output}")
+            rows = list(Demo(client, options.output, options.masks).run())
+    console.print(table(rows, options.output))
+    overview = options.output / "overview.jpg"
+    montage([(options.output / name, caption) for name, caption in OVERVIEW.items()]).save(overview)
+    console.print(f"Start with {overview}")
 
 
 if __name__ == "__main__":

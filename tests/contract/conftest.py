@@ -1,16 +1,11 @@
 """A real server, in a process of its own, of small models that are made here."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import openvino as ov
 import pytest
-
-import pellucid_server  # noqa: F401  # isort: skip  # keeps OpenVINO from reporting home
-import openvino as ov  # isort: skip
 
 DATATYPES = {
     "BOOL": ov.Type.boolean,
@@ -49,22 +44,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def target(repository: Path) -> Iterator[str]:
+def target(repository: Path, serve: Callable[..., Any]) -> str:
     """The address of a server of the repository."""
-    command = [sys.executable, "-m", "pellucid_server", "--port=0", "--metrics-port=none"]
-    environment = {key: value for key, value in os.environ.items() if "PELLUCID" not in key}
-    with subprocess.Popen(
-        [*command, f"--model-repository={repository}", "--log-format=json"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as process:
-        assert process.stderr
-        events = {}
-        for line in process.stderr:
-            entry = json.loads(line)
-            events[entry["event"]] = entry
-            if "ready" in events:
-                break
-        yield events["listening"]["grpc"]
-        process.terminate()
+    return str(serve(repository).target)

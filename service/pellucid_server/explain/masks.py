@@ -80,7 +80,7 @@ class RandomGrids:
         grids = random.random((BLOCK, self.cells, self.cells), np.float32) < self.prob
         shifts = random.integers(0, [self._cell(side) for side in self.size], (BLOCK, 2))
         rows, columns = (table[shift] for table, shift in zip(self._tables, shifts.T, strict=True))
-        masks = rows @ grids.astype(np.float32) @ columns.transpose(0, 2, 1)
+        masks: Masks = rows @ grids.astype(np.float32) @ columns.transpose(0, 2, 1)
         np.clip(masks, 0, 1, out=masks)
         return masks
 

@@ -18,8 +18,10 @@ from pellucid_server.engine.predict import Predictor
 from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.tasks import TaskModels
 from pellucid_server.rpc.server import RpcServer, address, build_server
-from pellucid_server.runtime.pool import DeviceSettings, ModelPool
+from pellucid_server.runtime.device import device_specs
+from pellucid_server.runtime.pool import ModelPool, PoolSettings
 from pellucid_server.runtime.repository import ModelRepository
+from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.telemetry.exposition import MetricsEndpoint, expose
 from pellucid_server.telemetry.logs import set_up_logs
 from pellucid_server.telemetry.metrics import Metrics
@@ -28,7 +30,6 @@ log = structlog.get_logger()
 
 BAD_SETTINGS = 2
 CANNOT_START = 1
-MOST_STREAMS = 8
 
 
 class Application:
@@ -67,6 +68,7 @@ class Application:
         self.engine.models.close()
         self._first_look.join()
         self.engine.predictor.close()
+        self.engine.pool.close()
         if self.endpoint:
             self.endpoint.close()
 
@@ -99,7 +101,7 @@ def compose(settings: Settings) -> Application:
 
 def build_engine(settings: Settings, metrics: Metrics) -> Engine:
     """Wires the use cases to the models and the device."""
-    pool = ModelPool(device_settings(settings), metrics)
+    pool = ModelPool(pool_settings(settings), metrics)
     tasks = TaskModels()
     models = ModelRepository(
         settings.model_repository,
@@ -115,10 +117,28 @@ def build_engine(settings: Settings, metrics: Metrics) -> Engine:
     return Engine(models, sources, predictor, explainer, pool)
 
 
-def device_settings(settings: Settings) -> DeviceSettings:
+def pool_settings(settings: Settings) -> PoolSettings:
     """How models run, with defaults for this machine."""
-    streams = settings.streams or min(len(os.sched_getaffinity(0)), MOST_STREAMS)
-    return DeviceSettings(settings.device, settings.precision, streams, settings.threads)
+    limits = settings.limits
+    policy = Policy(
+        queue_limits={
+            Priority.INTERACTIVE: limits.queue_interactive,
+            Priority.EXPLAIN: limits.queue_explain,
+            Priority.BULK: limits.queue_bulk,
+        },
+        weights={
+            name: float(share)
+            for name, share in (each.split("=") for each in settings.tenant_weights)
+        },
+    )
+    return PoolSettings(
+        devices=device_specs(settings.devices, settings.streams, settings.threads),
+        policy=policy,
+        precision=settings.precision,
+        mask_batch=settings.mask_batch,
+        cache=str(settings.model_cache or ""),
+        memory_bytes=settings.memory_bytes,
+    )
 
 
 def run(settings: Settings) -> None:

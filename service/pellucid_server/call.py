@@ -14,6 +14,7 @@ class Call:
     """
 
     request_id: str = ""
+    tenant: str = ""
     deadline: float = math.inf
     cancelled: threading.Event = field(default_factory=threading.Event)
 

@@ -5,14 +5,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
+Weight = Annotated[str, Field(pattern=r"^[^=,\s]+=(\d+\.?\d*|\.\d+)$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _split(value: object) -> object:
+    if value is None:
+        return ()
     return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_split)]
 """Folders; in flags and variables separated by commas."""
 
@@ -38,6 +42,12 @@ class Limits(Section):
     """Most inputs in one Predict."""
     concurrent_calls: Annotated[int, Field(gt=0, le=4096)] = 256
     """Calls that run at once; more are refused with RESOURCE_EXHAUSTED."""
+    queue_interactive: PositiveInt = 1024
+    """Inferences of Predict that wait; more are refused with RESOURCE_EXHAUSTED."""
+    queue_explain: PositiveInt = 16384
+    """Inferences of Explain that wait; a running Explain waits for room, a new one is refused."""
+    queue_bulk: PositiveInt = 16384
+    """Inferences of evaluations that wait."""
 
 
 class Logging(Section):
@@ -83,12 +93,21 @@ class Settings(Section):
     """Folders from which URIs may be read; none: URIs are refused."""
     poll_interval: Seconds = 1.0
     """Seconds between looks at the repository for changes."""
-    device: str = "CPU"
-    """OpenVINO's name of the device."""
+    devices: Annotated[Names, Field(min_length=1)] = ("CPU",)
+    """OpenVINO's names of devices; work goes to whichever is free. `CPU` named several times
+    shares the threads."""
     precision: Literal["f32", "bf16", "f16"] = "f32"
     """Precision of inference where a model does not say."""
     streams: PositiveInt | None = None
     """Inferences at once for each model; none: one for each core, at most 8."""
+    mask_batch: PositiveInt = 1
+    """Masks in one inference: 1 is best on CPUs and keeps predictions fast; GPUs want more."""
+    model_cache: Path | None = None
+    """Folder in which compiled models are kept between starts; none: nowhere."""
+    memory_bytes: PositiveInt | None = None
+    """Budget of compiled models, by estimate; the least recently used go first; none: no limit."""
+    tenant_weights: Annotated[tuple[Weight, ...], BeforeValidator(_split)] = ()
+    """Shares of tenants, as name=share, by the metadata key x-pellucid-tenant; others: 1."""
     threads: PositiveInt | None = None
     """Threads for inference; none: all cores."""
     drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0

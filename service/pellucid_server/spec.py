@@ -88,6 +88,10 @@ class ModelSpec(_Section):
     """The version that answers where a call names none; by default the newest."""
     precision: Literal["f32", "bf16", "f16"] | None = None
     """Precision of inference; by default the server's."""
+    streams: PositiveInt | None = None
+    """Inferences at once on a CPU; by default the server's."""
+    pinned: bool = False
+    """Stays compiled, whatever the budget of memory."""
 
     @model_validator(mode="after")
     def _default_is_served(self) -> Self:

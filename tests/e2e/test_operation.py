@@ -47,9 +47,11 @@ def test_metrics_tell_of_the_work(server: Any, client: pellucid.Client) -> None:
     assert values[f'pellucid_requests_total{{method="{explain}",model="{MODEL}",status="OK"}}'] >= 1
     assert values[f'pellucid_masks_total{{method="rise",model="{MODEL}"}}'] >= 40
     assert values[f'pellucid_masks_per_second{{method="rise",model="{MODEL}"}}'] > 0
-    assert values[f'pellucid_queue_wait_seconds_count{{model="{MODEL}"}}'] > 0
+    assert values[f'pellucid_queue_wait_seconds_count{{model="{MODEL}",priority="explain"}}'] > 0
     assert values[f'pellucid_compute_seconds_count{{device="CPU",model="{MODEL}"}}'] > 0
-    assert values[f'pellucid_batch_size_bucket{{le="4.0",model="{MODEL}"}}'] > 0
+    assert values[f'pellucid_batch_size_bucket{{le="1.0",model="{MODEL}"}}'] > 0
+    assert values['pellucid_queue_length{priority="explain"}'] == 0
+    assert values['pellucid_device_up{device="CPU"}'] == 1
     assert values["pellucid_decode_seconds_count"] > 0
     assert values["pellucid_models_loaded"] == 7
     assert values["process_resident_memory_bytes"] > 1e7

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from pellucid_server.__main__ import compose, device_settings
+from pellucid_server.__main__ import compose, pool_settings
 from pellucid_server.config import Settings, StartError
 
 COMMAND = [sys.executable, "-m", "pellucid_server", "--port=0", "--metrics-port=0"]
@@ -87,7 +87,7 @@ def test_a_stopping_server_says_so_and_a_second_signal_ends_it_at_once(
 
 
 def test_wrong_settings_are_a_line_each_and_code_2() -> None:
-    done = run("--log-level=loud", "--device=")
+    done = run("--log-level=loud", "--devices=")
     assert done.returncode == 2
     assert done.stdout == ""
     lines = done.stderr.splitlines()
@@ -132,5 +132,5 @@ def test_a_missing_repository_is_an_error_before_a_port_is_bound(tmp_path: Path)
 
 def test_streams_are_as_many_as_cores_but_no_more_than_eight() -> None:
     cores = len(os.sched_getaffinity(0))
-    assert device_settings(Settings()).streams == min(cores, 8)
-    assert device_settings(Settings(streams=11)).streams == 11
+    assert pool_settings(Settings()).devices[0].streams == min(cores, 8)
+    assert pool_settings(Settings(streams=11)).devices[0].streams == 11

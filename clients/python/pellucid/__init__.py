@@ -22,7 +22,7 @@ from pellucid.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from pellucid.explanations import Accepted, Explanation, Overlay, Progress, SaliencyMap
+from pellucid.explanations import Accepted, Convergence, Explanation, Overlay, Progress, SaliencyMap
 from pellucid.models import Layer, Method, MethodParameter, Model, ModelVersion, TensorInfo
 from pellucid.results import (
     ClassArea,
@@ -46,6 +46,7 @@ __all__ = [
     "ClassArea",
     "ClassificationResult",
     "Client",
+    "Convergence",
     "DeadlineExceededError",
     "Detection",
     "DetectionResult",

@@ -39,6 +39,8 @@ class SaliencyMap:
 
     values: NDArray[np.float32]
     region: Box
+    standard_errors: NDArray[np.float32] | None = None
+    """The standard error of every value, where the method can tell."""
 
     def on_image(self, size: Size) -> NDArray[np.float32]:
         """The map at the image's pixels, height x width; NaN where the model saw nothing.
@@ -75,6 +77,18 @@ class SaliencyMap:
 
 
 @dataclass(frozen=True)
+class Convergence:
+    """How well a map is known.
+
+    `correlation` estimates that with the map of infinitely many units; `standard_error` is
+    the root mean square over the map's pixels, in the map's unit.
+    """
+
+    correlation: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
 class Accepted:
     """First event: what will be done, with every parameter as it will be used."""
 
@@ -101,6 +115,8 @@ class Progress:
     remaining: float
     units_per_second: float
     partial_maps: tuple[SaliencyMap, ...] = ()
+    convergence: tuple[Convergence, ...] = ()
+    """Of each target's map; empty while too little is done to tell."""
 
     @property
     def fraction(self) -> float:
@@ -126,6 +142,7 @@ class Explanation:
     evaluations: int
     precision: str
     elapsed: float
+    convergence: Convergence | None = None
     overlay_data: bytes | None = field(default=None, repr=False)
     overlay_media_type: str = "image/png"
 

@@ -1,6 +1,14 @@
 import time
 
-from pellucid_server.engine.explanation import ExplainProgress, ExplainRequest, SaliencyMap
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid_server.engine.explanation import (
+    Convergence,
+    ExplainProgress,
+    ExplainRequest,
+    SaliencyMap,
+)
 from pellucid_server.explain import Progress
 from pellucid_server.types import Box
 
@@ -8,20 +16,22 @@ from pellucid_server.types import Box
 class Clock:
     """Turns a method's progress into events at the intervals that the caller chose."""
 
-    def __init__(self, total: int, start: float, request: ExplainRequest) -> None:
+    def __init__(self, total: int, start: float, request: ExplainRequest, region: Box) -> None:
         self._total = total
         self._start = start
+        self._region = region
         self._interval = request.progress_interval
         self._map_interval = request.partial_map_interval
         self._last = self._last_maps = start
 
-    def event(self, progress: Progress, region: Box) -> ExplainProgress | None:
-        """The event that is due; the last one always is."""
-        now = time.perf_counter()
-        finished = progress.done >= self._total
-        if now - self._last < self._interval and not finished:
-            return None
-        self._last = now
+    def due(self, progress: Progress) -> bool:
+        """Whether an event is due; at the end it always is."""
+        waited = time.perf_counter() - self._last
+        return waited >= self._interval or progress.done >= self._total
+
+    def event(self, progress: Progress) -> ExplainProgress:
+        """How far the work is."""
+        now = self._last = time.perf_counter()
         elapsed = now - self._start
         rate = progress.done / elapsed
         return ExplainProgress(
@@ -30,11 +40,38 @@ class Clock:
             elapsed=elapsed,
             remaining=(self._total - progress.done) / rate,
             units_per_second=rate,
-            partial_maps=self._maps(progress, region, now),
+            partial_maps=self._maps(progress, now),
+            convergence=convergence(progress),
         )
 
-    def _maps(self, progress: Progress, region: Box, now: float) -> tuple[SaliencyMap, ...]:
+    def _maps(self, progress: Progress, now: float) -> tuple[SaliencyMap, ...]:
         if self._map_interval is None or now - self._last_maps < self._map_interval:
             return ()
         self._last_maps = now
-        return tuple(SaliencyMap(values, region) for values in progress.maps())
+        return saliency_maps(progress, self._region)
+
+
+def saliency_maps(progress: Progress, region: Box) -> tuple[SaliencyMap, ...]:
+    """The maps as they stand, with their standard errors where they are known."""
+    maps, errors = progress.maps(), progress.standard_errors()
+    return tuple(
+        SaliencyMap(values, region, None if errors is None else errors[index])
+        for index, values in enumerate(maps)
+    )
+
+
+def convergence(progress: Progress) -> tuple[Convergence, ...]:
+    """How well each map is known; empty while that cannot be told."""
+    known = [each for each in progress.correlations if each is not None]
+    errors = progress.standard_errors() if known else None
+    if errors is None:
+        return ()
+    spreads = _root_mean_squares(errors)
+    return tuple(
+        Convergence(correlation, float(spread))
+        for correlation, spread in zip(known, spreads, strict=True)
+    )
+
+
+def _root_mean_squares(errors: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(np.mean(np.square(errors, dtype=np.float64), (1, 2))))

@@ -1,7 +1,7 @@
 """Explanations: from what callers send to a stream of events."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,27 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid_server.call import Call
-from pellucid_server.engine.clock import Clock
+from pellucid_server.engine.clock import Clock, convergence, saliency_maps
 from pellucid_server.engine.explanation import (
+    Convergence,
     ExplainAccepted,
     ExplainEvent,
-    ExplainProgress,
     ExplainRequest,
     Explanation,
     MethodInfo,
     OverlayOptions,
-    SaliencyMap,
 )
 from pellucid_server.engine.masked import MaskedModel, MaskedProblem
 from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.targets import select_targets
 from pellucid_server.engine.tasks import TaskModels
-from pellucid_server.errors import InvalidInput, NotFound
+from pellucid_server.errors import DeadlineExceeded, InvalidInput, NotFound
 from pellucid_server.explain import (
     METHODS,
     Method,
-    ParameterInfo,
-    ParameterValue,
     Problem,
     Progress,
     describe,
@@ -38,24 +35,11 @@ from pellucid_server.explain import (
 from pellucid_server.imaging.frame import Frame
 from pellucid_server.imaging.overlay import COLOR_MAPS, draw_overlay
 from pellucid_server.nearest import nearest
-from pellucid_server.runtime.pool import ModelPool, Variant
+from pellucid_server.runtime.pool import ModelPool
 from pellucid_server.runtime.repository import ModelRepository
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Category, Image
-
-__all__ = [
-    "ExplainAccepted",
-    "ExplainEvent",
-    "ExplainProgress",
-    "ExplainRequest",
-    "Explanation",
-    "MethodInfo",
-    "OverlayOptions",
-    "ParameterInfo",
-    "ParameterValue",
-    "SaliencyMap",
-]
 
 
 @dataclass(frozen=True)
@@ -76,20 +60,22 @@ class Explainer:
         """
         job = self._accept(request, call)
         yield job.accepted
-        clock = Clock(job.accepted.total, job.start, request)
+        clock = Clock(job.accepted.total, job.start, request, job.frame.region)
         masks = self.metrics.masks.labels(job.served.name, job.method.name)
         rate = self.metrics.masks_per_second.labels(job.served.name, job.method.name)
-        last = Progress(0, lambda: np.empty((0, 0, 0), np.float32))
+        last, told = Progress(0, lambda: np.empty((0, 0, 0), np.float32)), 0
         for progress in job.method.run(job.problem, job.parameters):
             call.check()
             masks.inc(progress.done - last.done)
-            if event := clock.event(progress, job.frame.region):
-                rate.set(event.units_per_second)
-                yield event
             last = progress
-        evaluations = last.done + 1  # the whole image was seen once, for the confidences
-        for target, values in zip(job.accepted.targets, last.maps(), strict=True):
-            yield self._explanation(job, target, values, evaluations)
+            if clock.due(progress):
+                event = clock.event(progress)
+                rate.set(event.units_per_second)
+                told = progress.done
+                yield event
+        if told < last.done:  # it ended before all units were done: the maps are good enough
+            yield clock.event(last)
+        yield from self._explanations(job, last)
 
     def methods(self, model_name: str = "") -> tuple[MethodInfo, ...]:
         """The methods, alphabetically; of one model where it is named."""
@@ -132,13 +118,15 @@ class Explainer:
         scores = masked.unmasked_scores()
         targets = select_targets(request.targets, request.top_k, scores, served.spec.labels)
         problem = MaskedProblem(prepared.frame.input, [t.class_id for t in targets], masked)
+        total = method.units(parameters)
+        check_time(self.pool.masks_seconds(served, total), call)
         accepted = ExplainAccepted(
             model_name=served.name,
             model_version=str(served.version),
             method=method.name,
             parameters=asdict(parameters),
             targets=targets,
-            total=method.units(parameters),
+            total=total,
             map_size=prepared.frame.input,
             input_size=prepared.frame.image,
         )
@@ -146,22 +134,26 @@ class Explainer:
             request, start, served, method, parameters, problem, prepared.frame, image, accepted
         )
 
-    def _explanation(
-        self, job: "Job", target: Category, values: NDArray[np.float32], evaluations: int
-    ) -> Explanation:
-        return Explanation(
-            target=target,
-            saliency_map=SaliencyMap(values, job.frame.region),
-            overlay=job.overlay(target, values),
-            overlay_format=(job.request.overlay or OverlayOptions()).format,
-            model_name=job.served.name,
-            model_version=str(job.served.version),
-            method=job.method.name,
-            parameters=job.accepted.parameters,
-            evaluations=evaluations,
-            precision=self.pool.precision(job.served, Variant.MASKED),
-            elapsed=time.perf_counter() - job.start,
+    def _explanations(self, job: "Job", last: Progress) -> Iterator[Explanation]:
+        known: Sequence[Convergence | None] = convergence(last) or [None] * len(
+            job.accepted.targets
         )
+        maps = saliency_maps(last, job.frame.region)
+        for target, saliency, each in zip(job.accepted.targets, maps, known, strict=True):
+            yield Explanation(
+                target=target,
+                saliency_map=saliency,
+                overlay=job.overlay(target, saliency.values),
+                overlay_format=(job.request.overlay or OverlayOptions()).format,
+                model_name=job.served.name,
+                model_version=str(job.served.version),
+                method=job.method.name,
+                parameters=job.accepted.parameters,
+                evaluations=last.done + 1,  # the whole image was seen once, for the confidences
+                precision=self.pool.precision(job.served),
+                elapsed=time.perf_counter() - job.start,
+                convergence=each,
+            )
 
 
 @dataclass(frozen=True)
@@ -198,6 +190,19 @@ def _method(name: str) -> Method:
     if name not in METHODS:
         raise NotFound(f"no method is called {name!r}.{nearest(name, METHODS)}", field="method")
     return METHODS[name]
+
+
+def check_time(expected: float, call: Call) -> None:
+    """Refuses what cannot end in time, before it starts.
+
+    Raises:
+        DeadlineExceeded: with how long it would take.
+    """
+    if expected > call.remaining:
+        raise DeadlineExceeded(
+            f"the explanation would take about {expected:.1f} s and {call.remaining:.1f} s are "
+            "left: allow more time, or set fewer masks (num_masks)"
+        )
 
 
 def check_overlay(options: OverlayOptions | None) -> None:

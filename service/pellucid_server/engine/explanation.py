@@ -42,6 +42,15 @@ class SaliencyMap:
 
     values: NDArray[np.float32]
     region: Box
+    standard_errors: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How well a map is known: correlation with its limit, mean standard error (RMS)."""
+
+    correlation: float
+    standard_error: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ class ExplainProgress:
     remaining: float
     units_per_second: float
     partial_maps: tuple[SaliencyMap, ...] = ()
+    convergence: tuple[Convergence, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Explanation:
     evaluations: int
     precision: str
     elapsed: float
+    convergence: Convergence | None = None
 
 
 ExplainEvent = ExplainAccepted | ExplainProgress | Explanation

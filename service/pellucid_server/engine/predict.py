@@ -11,9 +11,11 @@ from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.tasks import TaskModels
 from pellucid_server.engine.tensors import feeds
 from pellucid_server.errors import InferenceFailed, InvalidInput
-from pellucid_server.runtime.pool import Inference, ModelPool, Variant
+from pellucid_server.runtime.dispatcher import Inference
+from pellucid_server.runtime.pool import ModelPool
 from pellucid_server.runtime.repository import ModelRepository
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.variants import AS_IS, OF_IMAGE
 from pellucid_server.tasks.base import TaskModel
 from pellucid_server.types import (
     ANY,
@@ -76,7 +78,7 @@ class Predictor:
         self._sources = sources
         self._tasks = tasks
         self._max_inputs = max_inputs
-        self._workers = ThreadPoolExecutor(pool.settings.streams, "predict")
+        self._workers = ThreadPoolExecutor(pool.workers, "predict")
 
     def predict(self, request: PredictRequest, call: Call) -> PredictResponse:
         """Predicts every input of a request.
@@ -141,7 +143,7 @@ class Predictor:
 
     def _infer(self, served: ServedModel, inputs: Feeds, call: Call) -> Inference:
         try:
-            return self._pool.infer(served, Variant.TENSORS, inputs, call)
+            return self._pool.infer(served, AS_IS, inputs, call)
         except InferenceFailed as error:
             # Only a free dimension leaves something that the shapes did not tell.
             if any(ANY in port.shape for port in served.inputs):
@@ -168,7 +170,7 @@ class TimedInfer:
         """Runs the model once."""
         if self.count == 0:
             self._first = time.perf_counter()
-        inference = self._pool.infer(self._served, Variant.IMAGE, inputs, self._call)
+        inference = self._pool.infer(self._served, OF_IMAGE, inputs, self._call)
         self._last = time.perf_counter()
         self._queue += inference.queue
         self._compute += inference.compute

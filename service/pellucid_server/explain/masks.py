@@ -1,8 +1,7 @@
-"""Random masks as small grids: upsampled and shifted by two matrix products."""
+"""Masks as small grids: upsampled and shifted by two matrix products, here or on the device."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,8 @@ Masks = NDArray[np.float32]
 """Masks x height x width, in [0, 1]: 1 where the image shows."""
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-BLOCK = 32
-"""Masks are drawn and added up in blocks of this many, whatever the device's batch."""
+LATTICE = 2
+"""Points along a cell's side that are enough to follow a map, which is as smooth as its masks."""
 
 
 def _linear(distance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -55,44 +54,78 @@ def upsampling(cells: int, pixels: int, interpolation: str) -> NDArray[np.float3
     return matrix.astype(np.float32)
 
 
-@dataclass(frozen=True)
-class RandomGrids:
-    """RISE's masks (arXiv 1806.07421, sec. 3.2): mask i depends on (seed, i) alone.
+@dataclass(frozen=True, eq=False)
+class MaskTables:
+    """What every mask of a call is rendered with: mask = rows[dy] @ grid @ columns[dx].T."""
 
-    A grid of `cells` x `cells` Bernoulli(`prob`) bits is upsampled to (cells + 1) times
-    the cell's size C = ceil(side / cells), and cropped at a shift in [0, C). Each axis has
-    its own C and shift.
-    """
+    rows: NDArray[np.float32]
+    """Shifts x height x cells."""
+    columns: NDArray[np.float32]
+    """Shifts x width x cells."""
+    clip: bool = False
+    """Whether masks are cut to [0, 1] afterwards: only kernels that overshoot need it."""
 
-    size: Size
-    cells: int
-    prob: float
-    seed: int
-    interpolation: str = "linear"
+    @classmethod
+    def of(cls, size: Size, cells: int, interpolation: str = "linear") -> "MaskTables":
+        """RISE's (arXiv 1806.07421, sec. 3.2), for grids of `cells` x `cells`.
 
-    def blocks(self, count: int) -> Iterator[Masks]:
-        """Masks 0 to `count`, in blocks of at most `BLOCK`."""
-        for start in range(0, count, BLOCK):
-            yield self._block(start)[: count - start]
+        A grid becomes (cells + 1) times the cell's size C = ceil(side / cells), and is cropped
+        at a shift in [0, C). Each axis has its own C and shift.
+        """
+        rows, columns = (_table(side, cells, interpolation) for side in size)
+        return cls(rows, columns, clip=interpolation == "cubic")
 
-    def _block(self, start: int) -> Masks:
-        random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, start]))
-        grids = random.random((BLOCK, self.cells, self.cells), np.float32) < self.prob
-        shifts = random.integers(0, [self._cell(side) for side in self.size], (BLOCK, 2))
-        rows, columns = (table[shift] for table, shift in zip(self._tables, shifts.T, strict=True))
-        masks: Masks = rows @ grids.astype(np.float32) @ columns.transpose(0, 2, 1)
-        np.clip(masks, 0, 1, out=masks)
-        return masks
+    @property
+    def size(self) -> Size:
+        return Size(self.rows.shape[1], self.columns.shape[1])
 
-    @cached_property
-    def _tables(self) -> tuple[NDArray[np.float32], ...]:
-        """For each axis shifts x pixels x cells: a mask is rows[dy] @ grid @ columns[dx].T."""
-        return tuple(self._table(side) for side in self.size)
+    @property
+    def shifts(self) -> tuple[int, int]:
+        """How many shifts there are along each axis."""
+        return len(self.rows), len(self.columns)
 
-    def _table(self, side: int) -> NDArray[np.float32]:
-        cell = self._cell(side)
-        matrix = upsampling(self.cells, (self.cells + 1) * cell, self.interpolation)
-        return np.stack([matrix[shift : shift + side] for shift in range(cell)])
+    def thinned(self) -> "MaskTables":
+        """The same masks on every few rows and columns, `LATTICE` to a cell."""
+        down, right = (max(1, shifts // LATTICE) for shifts in self.shifts)
+        return MaskTables(
+            np.ascontiguousarray(self.rows[:, ::down]),
+            np.ascontiguousarray(self.columns[:, ::right]),
+            self.clip,
+        )
 
-    def _cell(self, side: int) -> int:
-        return -(-side // self.cells)
+
+def _table(side: int, cells: int, interpolation: str) -> NDArray[np.float32]:
+    cell = -(-side // cells)
+    matrix = upsampling(cells, (cells + 1) * cell, interpolation)
+    return np.stack([matrix[shift : shift + side] for shift in range(cell)])
+
+
+@dataclass(frozen=True, eq=False)
+class MaskBlock:
+    """Masks that follow each other, as they are drawn."""
+
+    start: int
+    """Index of the first."""
+    grids: NDArray[np.uint8]
+    """Masks x cells x cells: 1 where a cell shows."""
+    shifts: NDArray[np.int32]
+    """Masks x 2: along the rows and along the columns."""
+
+    def __len__(self) -> int:
+        return len(self.grids)
+
+    def __getitem__(self, part: slice) -> "MaskBlock":
+        first = range(len(self))[part].start
+        return MaskBlock(self.start + first, self.grids[part], self.shifts[part])
+
+    @classmethod
+    def join(cls, blocks: Sequence["MaskBlock"]) -> "MaskBlock":
+        """One block of several that follow each other."""
+        grids = np.concatenate([block.grids for block in blocks])
+        return cls(blocks[0].start, grids, np.concatenate([block.shifts for block in blocks]))
+
+    def render(self, tables: MaskTables) -> Masks:
+        """Masks x height x width."""
+        rows, columns = tables.rows[self.shifts[:, 0]], tables.columns[self.shifts[:, 1]]
+        masks: Masks = rows @ self.grids.astype(np.float32) @ columns.transpose(0, 2, 1)
+        return np.clip(masks, 0, 1, out=masks) if tables.clip else masks

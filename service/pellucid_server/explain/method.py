@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid_server.explain.masks import Masks
+from pellucid_server.explain.masks import MaskBlock, MaskTables
 from pellucid_server.types import Size, Task
 
 Maps = NDArray[np.float32]
@@ -28,21 +28,27 @@ class Problem(Protocol):
         ...
 
     def masked_scores(
-        self, blocks: Iterable[Masks], fill: float
-    ) -> Iterator[tuple[Masks, NDArray[np.float32]]]:
+        self, tables: MaskTables, blocks: Iterable[MaskBlock], fill: float
+    ) -> Iterator[tuple[MaskBlock, NDArray[np.float32]]]:
         """Each block of masks with its scores, masks x targets, in the order of the blocks.
 
-        What a mask hides is replaced with `fill`, in the model's normalised units.
+        Masks are rendered with `tables`, which has the problem's size. What a mask hides is replaced with `fill`, in the model's normalised units.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a method is; `maps` computes the maps as they stand."""
+    """How far a method is; the maps and their errors are computed where they are asked for."""
 
     done: int
     maps: Callable[[], Maps]
+    correlations: tuple[float | None, ...] = ()
+    """For each target how well its map correlates (Pearson) with the one that endless work
+    would give: an estimate on the safe side, None while too little is known. Empty for
+    methods that draw nothing at random."""
+    standard_errors: Callable[[], Maps | None] = lambda: None
+    """Of each pixel of each map; None while too little is known."""
 
 
 Run = Callable[[Problem, Any], Iterator[Progress]]

@@ -1,15 +1,16 @@
 """RISE: random masks, weighted by the score that each leaves (arXiv 1806.07421)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pellucid_server.explain.masks import Masks, RandomGrids
-from pellucid_server.explain.method import Maps, Problem, Progress, method
+from pellucid_server.errors import InvalidInput
+from pellucid_server.explain.convergence import Convergence
+from pellucid_server.explain.designs import DESIGNS
+from pellucid_server.explain.masks import MaskTables
+from pellucid_server.explain.method import Problem, Progress, method
 from pellucid_server.explain.parameters import parameter
-from pellucid_server.types import Size, Task
+from pellucid_server.explain.saliency import Saliency
+from pellucid_server.types import Task
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,9 @@ class RiseParameters:
     """Parameters of RISE; the paper used 7 cells, prob 0.5 and 4,000 to 8,000 masks."""
 
     num_masks: int = parameter(
-        2000, "Masks: the error falls with their square root.", minimum=1, maximum=1_000_000
-    )
+        2000, "Masks, at most: the error falls with their square root.",
+        minimum=1, maximum=1_000_000,
+    )  # fmt: skip
     num_cells: int = parameter(
         7, "Cells of the grid along each side: more see finer, and need more masks.",
         minimum=1, maximum=64,
@@ -42,34 +44,27 @@ class RiseParameters:
         "paper, or `coverage`, how often each pixel was really visible.",
         choices=("expected", "coverage"),
     )
-
-
-@dataclass
-class Saliency:
-    """The running sums of the estimator, in the order of the masks."""
-
-    targets: int
-    size: Size
-    done: int = 0
-    weighted: NDArray[np.float64] = field(init=False)
-    coverage: NDArray[np.float64] = field(init=False)
+    design: str = parameter(
+        "plain",
+        "Which masks are drawn: `plain`, independent ones as in the paper; `centred`, the same, "
+        "and the mean score is taken from each score; `hadamard`, balanced sets of masks and "
+        "their complements. All have the same limit; `hadamard` needs the fewest masks.",
+        choices=tuple(DESIGNS),
+    )
+    stop_at: float = parameter(
+        0.0,
+        "Stop as soon as the map of every target is estimated to correlate with its limit by "
+        "this much: 0 never, 0.95 looks the same.",
+        minimum=0, maximum=0.999,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
-        self.weighted = np.zeros((self.targets, *self.size))
-        self.coverage = np.zeros(self.size)
-
-    def add(self, masks: Masks, scores: NDArray[np.float32]) -> None:
-        """Adds a block: `scores` is masks x targets."""
-        flat = masks.reshape(len(masks), -1)
-        self.weighted += (scores.T @ flat).reshape(self.weighted.shape)
-        self.coverage += masks.sum(0)
-        self.done += len(masks)
-
-    def maps(self, parameters: RiseParameters) -> Maps:
-        """S_c = 1 / (N p) sum_i f_c(x * m_i) m_i (eq. 6)."""
-        if parameters.normalizer == "coverage":
-            return (self.weighted / np.maximum(self.coverage, 1e-12)).astype(np.float32)
-        return (self.weighted / (self.done * parameters.prob)).astype(np.float32)
+        if self.design == "hadamard" and self.prob != 0.5:
+            raise InvalidInput(
+                "the hadamard design shows each cell in half of the masks: prob must be 0.5; "
+                "use the centred design for others",
+                field="parameters[prob]",
+            )
 
 
 @method(
@@ -82,15 +77,22 @@ class Saliency:
 )
 def rise(problem: Problem, parameters: RiseParameters) -> Iterator[Progress]:
     """Yields after every block of masks; all targets cost one pass."""
-    grids = RandomGrids(
-        size=problem.size,
-        cells=parameters.num_cells,
-        prob=parameters.prob,
-        seed=parameters.seed,
-        interpolation=parameters.interpolation,
+    tables = MaskTables.of(problem.size, parameters.num_cells, parameters.interpolation)
+    design = DESIGNS[parameters.design](
+        parameters.num_cells, tables.shifts, parameters.prob, parameters.seed
     )
-    saliency = Saliency(len(problem.targets), problem.size)
-    blocks = grids.blocks(parameters.num_masks)
-    for masks, scores in problem.masked_scores(blocks, parameters.fill):
-        saliency.add(masks, scores)
-        yield Progress(saliency.done, lambda: saliency.maps(parameters))
+    saliency = Saliency(design, tables, parameters.normalizer)
+    convergence = Convergence(
+        tables,
+        design.stratum,
+        centred=design.centred or parameters.normalizer == "coverage",
+        targets=len(problem.targets),
+    )
+    blocks = design.blocks(parameters.num_masks)
+    for block, scores in problem.masked_scores(tables, blocks, parameters.fill):
+        saliency.add(scores)
+        convergence.add(block, scores)
+        estimates = convergence.correlations()
+        yield Progress(convergence.done, saliency.maps, estimates, saliency.standard_errors)
+        if parameters.stop_at and all(value and value >= parameters.stop_at for value in estimates):
+            return

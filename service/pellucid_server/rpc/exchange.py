@@ -21,6 +21,8 @@ from pellucid_server.telemetry.metrics import Metrics
 
 REQUEST_ID = "x-request-id"
 SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+TENANT = "x-pellucid-tenant"
+SANE_TENANT = re.compile(r"[\w.:/+@-]{1,64}", re.ASCII)
 RETRY_AFTER = 1.0
 """Seconds after which a refused call may try again."""
 LONGEST_DEADLINE = 10 * 365 * 24 * 3600.0
@@ -134,6 +136,7 @@ def open_call(context: grpc.ServicerContext) -> Call:
     endless = remaining > LONGEST_DEADLINE
     call = Call(
         request_id=_request_id(context),
+        tenant=_metadata(context, TENANT, SANE_TENANT) or "",
         deadline=math.inf if endless else time.monotonic() + remaining,
     )
     if not context.add_callback(call.cancelled.set):
@@ -142,10 +145,14 @@ def open_call(context: grpc.ServicerContext) -> Call:
 
 
 def _request_id(context: grpc.ServicerContext) -> str:
+    return _metadata(context, REQUEST_ID, SANE_ID) or uuid.uuid4().hex
+
+
+def _metadata(context: grpc.ServicerContext, wanted: str, sane: re.Pattern[str]) -> str | None:
     for key, value in context.invocation_metadata():
-        if key == REQUEST_ID and isinstance(value, str) and SANE_ID.fullmatch(value):
+        if key == wanted and isinstance(value, str) and sane.fullmatch(value):
             return value
-    return uuid.uuid4().hex
+    return None
 
 
 def _status(exchange: Exchange, error: BaseException | None) -> grpc.StatusCode:

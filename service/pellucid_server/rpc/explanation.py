@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pellucid.v1 import explanation_pb2, explanation_pb2_grpc
 from pellucid_server.engine.engine import Engine
-from pellucid_server.engine.explain import ExplainAccepted, ExplainEvent, Explanation
+from pellucid_server.engine.explanation import ExplainAccepted, ExplainEvent, Explanation
 from pellucid_server.rpc.codec.explanations import decode_request, encode_event
 from pellucid_server.rpc.codec.methods import encode_method
 from pellucid_server.rpc.exchange import Exchange, Observer

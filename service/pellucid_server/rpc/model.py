@@ -64,4 +64,6 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
 
     def _describe(self, entry: ModelEntry) -> model_pb2.Model:
         pool = self.engine.pool
-        return ModelWriter(pool.settings.device, pool.precision).model(entry)
+        return ModelWriter(
+            ", ".join(device.spec.name for device in pool.devices), pool.precision
+        ).model(entry)

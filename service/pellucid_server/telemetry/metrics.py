@@ -36,9 +36,33 @@ class Metrics:
         )
         self.queue_seconds = Histogram(
             "pellucid_queue_wait_seconds",
-            "Time that inferences waited for a free inference request.",
-            ("model",),
+            "Time that inferences waited for their turn, by class.",
+            ("model", "priority"),
             buckets=SECONDS,
+            registry=registry,
+        )
+        self.queue_length = Gauge(
+            "pellucid_queue_length",
+            "Inferences that wait, by class.",
+            ("priority",),
+            registry=registry,
+        )
+        self.cancelled_inferences = Counter(
+            "pellucid_inferences_after_cancel_total",
+            "Images or masks whose inference ended after its caller had hung up.",
+            ("device",),
+            registry=registry,
+        )
+        self.device_up = Gauge(
+            "pellucid_device_up",
+            "Whether a device takes work; 0 while it is left alone after a failure.",
+            ("device",),
+            registry=registry,
+        )
+        self.device_failures = Counter(
+            "pellucid_device_failures_total",
+            "Inferences that failed on a device.",
+            ("device",),
             registry=registry,
         )
         self.compute_seconds = Histogram(
@@ -87,5 +111,10 @@ class Metrics:
         self.compiled_models = Gauge(
             "pellucid_compiled_models",
             "Compiled models that are held in memory.",
+            registry=registry,
+        )
+        self.compiled_bytes = Gauge(
+            "pellucid_compiled_model_bytes",
+            "Estimate of the memory of compiled models.",
             registry=registry,
         )

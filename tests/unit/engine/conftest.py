@@ -14,8 +14,10 @@ from pellucid_server.engine.predict import Predictor
 from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.tasks import TaskModels
 from pellucid_server.errors import NotFound
-from pellucid_server.runtime.pool import DeviceSettings, ModelPool
+from pellucid_server.runtime.device import device_specs
+from pellucid_server.runtime.pool import ModelPool, PoolSettings
 from pellucid_server.runtime.repository import ModelEntry, ModelState, VersionEntry
+from pellucid_server.runtime.scheduling import Policy
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec
 from pellucid_server.telemetry.metrics import Metrics
@@ -95,8 +97,10 @@ def models() -> Models:
 
 
 @pytest.fixture
-def pool(metrics: Metrics) -> ModelPool:
-    return ModelPool(DeviceSettings(streams=2), metrics)
+def pool(metrics: Metrics) -> Iterator[ModelPool]:
+    pool = ModelPool(PoolSettings(device_specs(["CPU"], 2, None), Policy()), metrics)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,14 +12,21 @@ from pellucid_server.engine.explanation import (
     Explanation,
     OverlayOptions,
 )
-from pellucid_server.errors import Cancelled, InvalidInput, NotFound, PellucidError
-from pellucid_server.explain.masks import RandomGrids
+from pellucid_server.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InvalidInput,
+    NotFound,
+    PellucidError,
+)
+from pellucid_server.explain.designs import DESIGNS
+from pellucid_server.explain.masks import MaskTables
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Box, EncodedImage, Size
 
 
 def request(photo: EncodedImage, **changes: object) -> ExplainRequest:
-    parameters = {"num_masks": 256, "num_cells": 4}
+    parameters = {"num_masks": 256, "num_cells": 4, "design": "plain"}
     return ExplainRequest("quarters", photo, parameters=parameters, **changes)  # type: ignore[arg-type]  # fields by name
 
 
@@ -48,7 +55,9 @@ def test_the_map_is_rise_computed_by_hand(explainer: Explainer, photo: EncodedIm
     image = np.full((16, 24), 30 / 255)
     image[8:, 12:] = 250 / 255
     total = np.zeros((16, 24))
-    for mask in np.concatenate(list(RandomGrids(Size(16, 24), 4, 0.5, 0).blocks(256))):
+    tables = MaskTables.of(Size(16, 24), 4)
+    blocks = DESIGNS["plain"](4, tables.shifts, 0.5, 0).blocks(256)
+    for mask in np.concatenate([block.render(tables) for block in blocks]):
         logits = 10 * (image * mask).reshape(2, 8, 2, 12).mean((1, 3)).ravel()
         total += np.exp(logits[3]) / np.exp(logits).sum() * mask
     expected = total / (256 * 0.5)
@@ -81,9 +90,8 @@ def test_an_overlay_is_drawn_where_asked_for(explainer: Explainer, photo: Encode
 def test_the_work_stops_when_the_caller_hangs_up(
     explainer: Explainer, photo: EncodedImage, metrics: Metrics
 ) -> None:
-    """After the first of 3,000 blocks the caller leaves: Cancelled, and no thread stays."""
+    """After the first of 3,000 blocks the caller leaves: Cancelled, and nothing waits."""
     call = Call()
-    before = threading.active_count()
     events = explainer.explain(
         ExplainRequest("quarters", photo, parameters={"num_masks": 96_000}, progress_interval=0),
         call,
@@ -97,23 +105,23 @@ def test_the_work_stops_when_the_caller_hangs_up(
     done = metrics.registry.get_sample_value("pellucid_masks_total", labels)
     assert done is not None
     assert done < 1000
-    for thread in threading.enumerate():
-        if thread.name.startswith("masks"):
-            thread.join(5)
-    assert threading.active_count() <= before
+    assert queued(metrics) == 0
 
 
-def test_closing_the_stream_stops_the_work(explainer: Explainer, photo: EncodedImage) -> None:
+def queued(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("pellucid_queue_length", {"priority": "explain"})
+
+
+def test_closing_the_stream_stops_the_work(
+    explainer: Explainer, photo: EncodedImage, metrics: Metrics
+) -> None:
     events = explainer.explain(
         ExplainRequest("quarters", photo, parameters={"num_masks": 96_000}, progress_interval=0),
         Call(),
     )
     next(events), next(events)
     events.close()  # type: ignore[attr-defined]  # it is a generator
-    for thread in threading.enumerate():
-        if thread.name.startswith("masks"):
-            thread.join(5)
-            assert not thread.is_alive()
+    assert queued(metrics) == 0
 
 
 @pytest.mark.parametrize(
@@ -149,3 +157,16 @@ def test_methods_tell_which_models_they_serve(explainer: Explainer) -> None:
     assert rise.model_names == ("quarters",)
     assert explainer.methods("raw") == ()
     assert [info.name for info in rise.parameters][:2] == ["num_masks", "num_cells"]
+
+
+def test_what_cannot_end_in_time_is_refused_before_it_starts(
+    explainer: Explainer, photo: EncodedImage, metrics: Metrics
+) -> None:
+    """Once the speed is known, a million masks in a second are refused with an estimate."""
+    list(explainer.explain(request(photo), Call()))
+    labels = {"model": "quarters", "method": "rise"}
+    before = metrics.registry.get_sample_value("pellucid_masks_total", labels)
+    wrong = ExplainRequest("quarters", photo, parameters={"num_masks": 1_000_000})
+    with pytest.raises(DeadlineExceeded, match="num_masks"):
+        next(explainer.explain(wrong, Call(deadline=time.monotonic() + 1)))
+    assert metrics.registry.get_sample_value("pellucid_masks_total", labels) == before

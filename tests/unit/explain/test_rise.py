@@ -1,65 +1,20 @@
-"""RISE against the paper's formula, written out mask by mask."""
-
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+"""RISE as a whole: parameters, progress, stopping."""
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from pellucid_server.explain.masks import Masks, RandomGrids
+from pellucid_server.errors import InvalidInput
+from pellucid_server.explain.designs import DESIGNS
+from pellucid_server.explain.parameters import ParameterValue, parse
 from pellucid_server.explain.rise import RiseParameters, rise
-from pellucid_server.types import Size
+
+from .conftest import Regions
 
 
-@dataclass
-class Regions:
-    """A model whose class k scores the mean brightness of region k of a masked image."""
-
-    image: NDArray[np.float32]
-    regions: Sequence[tuple[slice, slice]]
-    targets: Sequence[int]
-    seen: int = 0
-
-    @property
-    def size(self) -> Size:
-        return Size(*self.image.shape)
-
-    def scores(self, mask: NDArray[np.float32], fill: float) -> list[float]:
-        masked = self.image * mask + fill * (1 - mask)
-        return [float(masked[self.regions[target]].mean()) for target in self.targets]
-
-    def masked_scores(
-        self, blocks: Iterable[Masks], fill: float
-    ) -> Iterator[tuple[Masks, NDArray[np.float32]]]:
-        for block in blocks:
-            self.seen += len(block)
-            yield block, np.asarray([self.scores(mask, fill) for mask in block], np.float32)
-
-
-@pytest.fixture
-def problem() -> Regions:
-    image = np.random.default_rng(1).random((40, 60)).astype(np.float32)
-    regions = [(slice(4, 14), slice(6, 20)), (slice(22, 38), slice(40, 58))]
-    return Regions(image, regions, targets=[0, 1])
-
-
-@pytest.mark.parametrize("normalizer", ["expected", "coverage"])
-@pytest.mark.parametrize("fill", [0.0, 0.7])
-def test_maps_are_the_papers_sum(problem: Regions, normalizer: str, fill: float) -> None:
-    """S_c = 1/(N p) sum f_c(x * m_i) m_i (eq. 6), or over the coverage, to 1e-6."""
-    parameters = RiseParameters(num_masks=100, seed=5, normalizer=normalizer, fill=fill)
-    *_, last = rise(problem, parameters)
-    masks = np.concatenate(list(RandomGrids(problem.size, 7, 0.5, 5).blocks(100))).astype(float)
-    weights = np.asarray([problem.scores(mask.astype(np.float32), fill) for mask in masks])
-    total = np.einsum("nc,nhw->chw", weights, masks)
-    expected = total / (masks.sum(0) if normalizer == "coverage" else 100 * 0.5)
-    assert np.abs(last.maps() - expected).max() < 1e-6
-
-
-def test_map_is_highest_on_what_the_score_rests_on(problem: Regions) -> None:
+@pytest.mark.parametrize("design", DESIGNS)
+def test_map_is_highest_on_what_the_score_rests_on(problem: Regions, design: str) -> None:
     """The mean map inside a class's region exceeds that outside, for each class in one pass."""
-    *_, last = rise(problem, RiseParameters(num_masks=1000))
+    *_, last = rise(problem, RiseParameters(num_masks=1000, design=design))
     for values, region in zip(last.maps(), problem.regions, strict=True):
         inside = np.zeros(problem.size, bool)
         inside[region] = True
@@ -68,16 +23,67 @@ def test_map_is_highest_on_what_the_score_rests_on(problem: Regions) -> None:
         assert values[inside].mean() > values[~inside].mean() + values.std()
 
 
-def test_progress_counts_every_mask_once(problem: Regions) -> None:
+@pytest.mark.parametrize("design", DESIGNS)
+def test_progress_counts_every_mask_once(problem: Regions, design: str) -> None:
     """Done grows to exactly num_masks, and the model saw as many."""
-    done = [progress.done for progress in rise(problem, RiseParameters(num_masks=70))]
-    assert done == [32, 64, 70]
+    parameters = RiseParameters(num_masks=70, design=design)
+    assert [progress.done for progress in rise(problem, parameters)] == [32, 64, 70]
     assert problem.seen == 70
 
 
-def test_partial_maps_are_maps_of_fewer_masks(problem: Regions) -> None:
-    """The maps at 64 of 200 masks equal those of a call with 64 masks."""
-    steps = rise(problem, RiseParameters(num_masks=200, seed=2))
+@pytest.mark.parametrize("design", DESIGNS)
+def test_partial_maps_are_maps_of_fewer_masks(problem: Regions, design: str) -> None:
+    """The maps at 64 of 200 masks equal those of a call with 64 masks, bit for bit."""
+    steps = rise(problem, RiseParameters(num_masks=200, seed=2, design=design))
     partial = next(step for step in steps if step.done == 64).maps()
-    *_, whole = rise(problem, RiseParameters(num_masks=64, seed=2))
+    *_, whole = rise(problem, RiseParameters(num_masks=64, seed=2, design=design))
     assert np.array_equal(partial, whole.maps())
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_run_stops_when_every_target_has_converged(problem: Regions, design: str) -> None:
+    """All estimates reach stop_at with the last progress, not before, and no mask follows."""
+    problem.noise = 0.05
+    parameters = RiseParameters(num_masks=20_000, design=design, stop_at=0.9)
+    *before, last = rise(problem, parameters)
+    assert min(value or 0 for value in last.correlations) >= 0.9
+    assert all(min(value or 0 for value in step.correlations) < 0.9 for step in before)
+    assert last.done < 20_000
+    assert problem.seen == last.done
+
+
+def test_hadamard_stops_before_the_others(problem: Regions) -> None:
+    """Fewer masks reach the same estimate: less than half of those of plain and centred."""
+    done = {}
+    for design in DESIGNS:
+        *_, last = rise(problem, RiseParameters(num_masks=50_000, design=design, stop_at=0.98))
+        done[design] = last.done
+    assert done["hadamard"] < done["centred"] / 2
+    assert done["hadamard"] < done["plain"] / 2
+
+
+@pytest.mark.parametrize("stop_at", [0.0, 0.999])
+def test_num_masks_stays_the_limit(problem: Regions, stop_at: float) -> None:
+    """Where the target is not reached, or none is set."""
+    problem.noise = 1
+    *_, last = rise(problem, RiseParameters(num_masks=300, stop_at=stop_at))
+    assert last.done == 300
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "telling"),
+    [
+        ({"design": "hadamar"}, "parameters[design]", "hadamard"),
+        ({"design": "hadamard", "prob": 0.3}, "parameters[prob]", "centred"),
+        ({"stop_at": 1}, "parameters[stop_at]", "0 to 0.999"),
+        ({"stop_at": -0.1}, "parameters[stop_at]", "0 to 0.999"),
+        ({"stop_at": "soon"}, "parameters[stop_at]", "float"),
+    ],
+)
+def test_wrong_parameters_are_refused(
+    values: dict[str, ParameterValue], field: str, telling: str
+) -> None:
+    """The error names the field, and what would be right."""
+    with pytest.raises(InvalidInput, match=telling) as caught:
+        parse(RiseParameters, values)
+    assert caught.value.field == field

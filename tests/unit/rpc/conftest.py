@@ -16,7 +16,7 @@ from structlog.typing import EventDict
 from pellucid_server.call import Call
 from pellucid_server.config import Limits, Settings
 from pellucid_server.engine.engine import Engine
-from pellucid_server.engine.explain import ExplainEvent, ExplainRequest, MethodInfo
+from pellucid_server.engine.explanation import ExplainEvent, ExplainRequest, MethodInfo
 from pellucid_server.engine.predict import Prediction, PredictRequest, PredictResponse
 from pellucid_server.errors import ModelUnavailable, NotFound
 from pellucid_server.rpc.server import RpcServer, build_server
@@ -113,7 +113,10 @@ class FakeEngine:
             ),
             pool=cast(
                 "Any",
-                SimpleNamespace(settings=SimpleNamespace(device="CPU"), precision=lambda _: "f32"),
+                SimpleNamespace(
+                    devices=[SimpleNamespace(spec=SimpleNamespace(name="CPU"))],
+                    precision=lambda _: "f32",
+                ),
             ),
         )
 

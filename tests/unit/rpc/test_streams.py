@@ -13,7 +13,7 @@ from pellucid.v1 import (
     inference_pb2_grpc,
 )
 from pellucid_server.call import Call
-from pellucid_server.engine.explain import (
+from pellucid_server.engine.explanation import (
     ExplainAccepted,
     ExplainEvent,
     ExplainProgress,

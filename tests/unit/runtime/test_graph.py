@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from pellucid_server.errors import InvalidInput
-from pellucid_server.runtime.graph import image_graph, masked_graph, normalizer_graph
+from pellucid_server.runtime.graph import (
+    MaskShape,
+    image_graph,
+    masked_graph,
+    normalizer_graph,
+)
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec
 from pellucid_server.types import Port
@@ -89,16 +94,35 @@ def test_inputs_of_any_size_take_the_size_of_the_spec() -> None:
     assert list(image_graph(fixed).input("image").shape) == [1, 6, 8, 3]
 
 
+def masked_feeds(image: NDArray[np.float32], fill: float) -> dict[str, NDArray[Any]]:
+    """Four masks of 3 x 3 cells, whose tables overshoot [0, 1] a little."""
+    random = np.random.default_rng(1)
+    return {
+        "image": image,
+        "fill": np.asarray([fill], np.float32),
+        "rows": random.random((2, 6, 3), np.float32),
+        "columns": random.random((5, 8, 3), np.float32),
+        "grid": random.integers(0, 2, (4, 3, 3), np.uint8),
+        "shift": np.asarray([[0, 4], [1, 0], [1, 3], [0, 0]], np.int32),
+    }
+
+
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("fill", [0.0, 1.5])
-def test_masked_model_sees_image_times_mask_plus_fill(layout: str, fill: float) -> None:
-    """Image x m + fill (1 - m) for every mask of the batch, to 1e-5; all outputs are kept."""
+@pytest.mark.parametrize("clip", [False, True])
+def test_masked_model_sees_image_times_mask_plus_fill(
+    layout: str, fill: float, *, clip: bool
+) -> None:
+    """Image x m + fill (1 - m), m = rows[dy] @ grid @ columns[dx].T, to 1e-5 for each mask."""
     model = echo(layout, **SETTINGS)
     image = normalized(pixels(), layout, "RGB")
-    masks = np.random.default_rng(1).random((4, 6, 8)).astype(np.float32)
+    feeds = masked_feeds(image, fill)
+    downs, rights = feeds["shift"].T
+    masks = feeds["rows"][downs] @ feeds["grid"] @ feeds["columns"][rights].transpose(0, 2, 1)
+    masks = masks.clip(0, 1) if clip else masks
     placed = masks[:, None] if layout == "NCHW" else masks[..., None]
-    graph = masked_graph(model, 4)
-    served = run(graph, {"image": image, "mask": placed, "fill": np.asarray([fill], np.float32)})
+    graph = masked_graph(model, MaskShape(4, 3, (2, 5), clip))
+    served = run(graph, feeds)
     assert len(graph.outputs) == 2
     assert np.abs(served / 2 - (image * placed + fill * (1 - placed))).max() < 1e-5
 
@@ -106,7 +130,7 @@ def test_masked_model_sees_image_times_mask_plus_fill(layout: str, fill: float) 
 def test_surgery_leaves_the_served_graph_alone() -> None:
     """Variants are made from clones: the file's graph keeps its inputs and its shape."""
     model = echo("NCHW", **SETTINGS)
-    for graph in (image_graph(model), masked_graph(model, 4)):
+    for graph in (image_graph(model), masked_graph(model, MaskShape(4, 3, (2, 5)))):
         assert graph is not model.graph
     assert list(model.graph.input("image").shape) == [1, 3, 6, 8]
     assert model.graph.input("image").get_element_type() == ov.Type.f32
@@ -116,4 +140,4 @@ def test_surgery_leaves_the_served_graph_alone() -> None:
 def test_masks_need_a_size() -> None:
     """A model of any size without preprocess.size is refused, with what to set."""
     with pytest.raises(InvalidInput, match=r"preprocess\.size"):
-        masked_graph(echo("NCHW", size=None), 4)
+        masked_graph(echo("NCHW", size=None), MaskShape(4, 3, (2, 5)))

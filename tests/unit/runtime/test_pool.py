@@ -1,8 +1,10 @@
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -12,8 +14,11 @@ from openvino import opset13 as ops
 from pellucid_server.call import Call
 from pellucid_server.datatypes import NUMPY_TYPES
 from pellucid_server.errors import Cancelled, DeadlineExceeded, ModelUnavailable
-from pellucid_server.runtime.pool import DeviceSettings, ModelPool, Variant
+from pellucid_server.runtime.device import device_specs
+from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.variants import AS_IS
 from pellucid_server.spec import ModelSpec
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Port
@@ -57,8 +62,24 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def pool(metrics: Metrics) -> ModelPool:
-    return ModelPool(DeviceSettings(streams=1), metrics)
+def make(metrics: Metrics) -> Iterator[Callable[..., ModelPool]]:
+    """Makes pools of devices; they are closed after the test."""
+    pools = []
+
+    def pool(*names: str, streams: int | None = 1, **settings: Any) -> ModelPool:
+        devices = device_specs(names or ("CPU",), streams, None)
+        pools.append(ModelPool(PoolSettings(devices, Policy(), **settings), metrics))
+        return pools[-1]
+
+    yield pool
+    for each in pools:
+        each.close()
+
+
+@pytest.fixture
+def pool(make: Callable[..., ModelPool]) -> ModelPool:
+    """One CPU with one stream."""
+    return make()
 
 
 @pytest.mark.parametrize("datatype", NUMPY_TYPES)
@@ -68,7 +89,7 @@ def test_every_datatype_comes_through_unchanged(pool: ModelPool, datatype: str) 
         data = np.asarray([[b"a", b"", b"\xff\x00b"], [b"long" * 99, b"x", b"y"]], dtype=object)
     else:
         data = np.arange(6).reshape(2, 3).astype(NUMPY_TYPES[datatype])
-    inference = pool.infer(identity(datatype), Variant.TENSORS, {"data": data}, Call())
+    inference = pool.infer(identity(datatype), AS_IS, {"data": data}, Call())
     output = inference.outputs["output"]
     assert output.dtype == data.dtype
     assert output.tolist() == data.tolist()
@@ -78,22 +99,12 @@ def test_a_model_is_compiled_once_however_many_ask(pool: ModelPool, metrics: Met
     """Eight threads that start together share one compiled model."""
     model, barrier = identity(), threading.Barrier(8)
     data = np.ones((2, 3), np.float32)
-    calls: list[ov.Model] = []
-    compile_model = pool._core.compile_model
-
-    class Counting:
-        def compile_model(self, graph: ov.Model, *rest: object) -> ov.CompiledModel:
-            calls.append(graph)
-            time.sleep(0.05)
-            return compile_model(graph, *rest)
-
-    pool._core = Counting()
+    calls = count_compilations(pool)
 
     def ask(_: int) -> float:
         barrier.wait()
-        return float(
-            pool.infer(model, Variant.TENSORS, {"data": data}, Call()).outputs["output"].sum()
-        )
+        outputs = pool.infer(model, AS_IS, {"data": data}, Call()).outputs
+        return float(outputs["output"].sum())
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(ask, range(8))) == [6.0] * 8
@@ -101,13 +112,29 @@ def test_a_model_is_compiled_once_however_many_ask(pool: ModelPool, metrics: Met
     assert metrics.registry.get_sample_value("pellucid_compiled_models") == 1
 
 
+def count_compilations(pool: ModelPool) -> list[str]:
+    """Notes the device of every compilation from now on, and makes each take a while."""
+    calls: list[str] = []
+    compile_model = pool.devices[0]._core.compile_model
+
+    class Counting:
+        def compile_model(self, graph: ov.Model, device: str, rest: object) -> ov.CompiledModel:
+            calls.append(device)
+            time.sleep(0.05)
+            return compile_model(graph, device, rest)
+
+    for device in pool.devices:
+        device._core = Counting()
+    return calls
+
+
 def test_dropping_a_model_frees_it_and_it_can_come_back(pool: ModelPool, metrics: Metrics) -> None:
     model, feeds = identity(), {"data": np.ones((2, 3), np.float32)}
-    pool.infer(model, Variant.TENSORS, feeds, Call())
+    pool.infer(model, AS_IS, feeds, Call())
     pool.drop(model)
     assert metrics.registry.get_sample_value("pellucid_compiled_models") == 0
     assert pool.precision(model) == ""
-    assert pool.infer(model, Variant.TENSORS, feeds, Call()).outputs["output"].sum() == 6
+    assert pool.infer(model, AS_IS, feeds, Call()).outputs["output"].sum() == 6
 
 
 @pytest.mark.parametrize(
@@ -119,59 +146,94 @@ def test_precision_is_read_back_from_the_device(
     """f16 on a CPU silently becomes something else: what is reported is what runs."""
     model = identity(precision=asked)
     assert pool.precision(model) == ""
-    pool.infer(model, Variant.TENSORS, {"data": np.ones((2, 3), np.float32)}, Call())
+    pool.infer(model, AS_IS, {"data": np.ones((2, 3), np.float32)}, Call())
     assert pool.precision(model) in effective
 
 
-def busy(pool: ModelPool, model: ServedModel, check: Callable[[], None]) -> None:
-    """Runs a check while the only inference request of the model is taken."""
-    compiled = pool._get(model, Variant.TENSORS)
-    request = compiled.idle.get()
-    try:
-        check()
-    finally:
-        compiled.idle.put(request)
+@contextmanager
+def busy(pool: ModelPool) -> Iterator[None]:
+    """Keeps the only worker at work meanwhile."""
+    model, feeds = heavy(), {"data": np.zeros((1200, 1200), np.float32)}
+    pool.prepare(model, AS_IS)
+    jobs = [object() for _ in range(100)]
+    for job in jobs:
+        pool.submit(model, AS_IS, feeds, Call(), job=job, priority=Priority.INTERACTIVE)
+    yield
+    for job in jobs:
+        pool.cancel(job)
 
 
 def test_waiting_ends_at_the_deadline(pool: ModelPool) -> None:
-    model = identity()
-
-    def check() -> None:
-        call = Call(deadline=time.monotonic() + 0.1)
-        with pytest.raises(DeadlineExceeded):
-            pool.infer(model, Variant.TENSORS, {"data": np.ones((2, 3), np.float32)}, call)
-
-    busy(pool, model, check)
+    model, feeds = identity(), {"data": np.ones((2, 3), np.float32)}
+    pool.prepare(model, AS_IS)
+    with busy(pool), pytest.raises(DeadlineExceeded):
+        pool.infer(model, AS_IS, feeds, Call(deadline=time.monotonic() + 0.2))
 
 
 def test_waiting_ends_when_the_caller_hangs_up(pool: ModelPool) -> None:
-    model, call = identity(), Call()
-
-    def check() -> None:
+    model, feeds, call = identity(), {"data": np.ones((2, 3), np.float32)}, Call()
+    pool.prepare(model, AS_IS)
+    with busy(pool):
         timer = threading.Timer(0.1, call.cancelled.set)
         timer.start()
         with pytest.raises(Cancelled):
-            pool.infer(model, Variant.TENSORS, {"data": np.ones((2, 3), np.float32)}, call)
+            pool.infer(model, AS_IS, feeds, call)
         timer.join()
 
-    busy(pool, model, check)
+
+def test_a_prediction_goes_before_explanations_that_wait(pool: ModelPool) -> None:
+    """Of 200 waiting units of an explanation at most two run before it."""
+    model, feeds = heavy(), {"data": np.zeros((1200, 1200), np.float32)}
+    pool.prepare(model, AS_IS)
+    job = object()
+    units = [
+        pool.submit(model, AS_IS, feeds, Call(), job=job, priority=Priority.EXPLAIN)
+        for _ in range(200)
+    ]
+    units[0].result(30)
+    before = sum(unit.done() for unit in units)
+    pool.infer(model, AS_IS, feeds, Call())
+    assert sum(unit.done() for unit in units) - before <= 2
+    pool.cancel(job)
+
+
+def test_a_cancelled_job_frees_the_device_within_one_batch(
+    pool: ModelPool, metrics: Metrics
+) -> None:
+    """After cancelling, at most the one unit that runs ends; the metric says so."""
+    model, feeds, call = heavy(), {"data": np.zeros((1200, 1200), np.float32)}, Call()
+    pool.prepare(model, AS_IS)
+    job = object()
+    units = [
+        pool.submit(model, AS_IS, feeds, call, job=job, priority=Priority.EXPLAIN)
+        for _ in range(100)
+    ]
+    units[0].result(30)
+    call.cancelled.set()
+    pool.cancel(job)
+    pool.infer(identity(), AS_IS, {"data": np.ones((2, 3), np.float32)}, Call())
+    done = metrics.registry.get_sample_value(
+        "pellucid_inferences_after_cancel_total", {"device": "CPU"}
+    )
+    assert (done or 0) <= 1
+    assert sum(unit.done() and not unit.cancelled() for unit in units) < 10
 
 
 def test_the_request_is_free_again_after_a_failure(pool: ModelPool) -> None:
     """A wrong shape fails that call alone: the one request of the model serves the next."""
     model = identity()
     with pytest.raises(Exception, match="failed on this input"):
-        pool.infer(model, Variant.TENSORS, {"data": np.ones((5, 7), np.float32)}, Call())
-    good = pool.infer(model, Variant.TENSORS, {"data": np.ones((2, 3), np.float32)}, Call())
+        pool.infer(model, AS_IS, {"data": np.ones((5, 7), np.float32)}, Call())
+    good = pool.infer(model, AS_IS, {"data": np.ones((2, 3), np.float32)}, Call())
     assert good.outputs["output"].sum() == 6
 
 
 def test_queue_time_is_apart_from_compute_time(pool: ModelPool) -> None:
     """Of two calls on one request, the second waits about as long as the first computes."""
     model, feeds = heavy(), {"data": np.zeros((1200, 1200), np.float32)}
-    pool.infer(model, Variant.TENSORS, feeds, Call())
+    pool.infer(model, AS_IS, feeds, Call())
     with ThreadPoolExecutor(2) as threads:
-        runs = [threads.submit(pool.infer, model, Variant.TENSORS, feeds, Call()) for _ in range(2)]
+        runs = [threads.submit(pool.infer, model, AS_IS, feeds, Call()) for _ in range(2)]
     first, second = sorted((run.result() for run in runs), key=lambda run: run.queue)
     assert second.queue > 0.2 * first.compute
     assert second.compute > 0
@@ -185,10 +247,41 @@ def test_a_model_that_cannot_be_compiled_is_unavailable(pool: ModelPool) -> None
         def compile_model(self, *_: object) -> None:
             raise RuntimeError("plug-in error")
 
-    core, pool._core = pool._core, Broken()
+    device = pool.devices[0]
+    core, device._core = device._core, Broken()
     for _ in range(2):
         with pytest.raises(ModelUnavailable, match="model version 1"):
-            pool.infer(model, Variant.TENSORS, {"data": np.ones((2, 3), np.float32)}, Call())
-    pool._core = core
+            pool.infer(model, AS_IS, {"data": np.ones((2, 3), np.float32)}, Call())
+    device._core = core
     feeds = {"data": np.ones((2, 3), np.float32)}
-    assert pool.infer(model, Variant.TENSORS, feeds, Call()).outputs["output"].sum() == 6
+    assert pool.infer(model, AS_IS, feeds, Call()).outputs["output"].sum() == 6
+
+
+def test_the_least_recently_used_model_makes_room(make: Callable[..., ModelPool]) -> None:
+    """Under a budget for two, the third evicts the one not used for longest; pinned ones stay."""
+    weights = 2 * 4 * 6  # bytes of a model's six constants, twice in float32
+    pool = make(memory_bytes=2 * weights)
+    first, second, third, pinned = (scaled(pinned=index == 3) for index in range(4))
+    feeds = {"data": np.ones((2, 3), np.float32)}
+    for model in (first, second, first, third):
+        pool.infer(model, AS_IS, feeds, Call())
+    (device,) = pool.devices
+    assert [device.has(model, AS_IS) for model in (first, second, third)] == [True, False, True]
+    for model in (pinned, first, second, third):
+        pool.infer(model, AS_IS, feeds, Call())
+    assert device.has(pinned, AS_IS)
+    assert not device.has(first, AS_IS)
+
+
+def scaled(*, pinned: bool) -> ServedModel:
+    data = ops.parameter([2, 3], ov.Type.f32, name="data")
+    data.output(0).get_tensor().set_names({"data"})
+    product = ops.multiply(data, ops.constant(np.ones((2, 3), np.float32)))
+    return served(ov.Model([ops.result(product)], [data], "scaled"), pinned=pinned)
+
+
+def test_compiled_models_are_kept_on_disk(make: Callable[..., ModelPool], tmp_path: Path) -> None:
+    """With a cache folder, compiling leaves a blob that the next start reads."""
+    pool = make(cache=str(tmp_path))
+    pool.infer(heavy(), AS_IS, {"data": np.zeros((1200, 1200), np.float32)}, Call())
+    assert list(tmp_path.glob("*.blob"))

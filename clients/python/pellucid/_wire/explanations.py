@@ -4,11 +4,20 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid._wire import common
 from pellucid._wire.inputs import to_input
 from pellucid.errors import InternalError
-from pellucid.explanations import Accepted, Event, Explanation, Overlay, Progress, SaliencyMap
+from pellucid.explanations import (
+    Accepted,
+    Convergence,
+    Event,
+    Explanation,
+    Overlay,
+    Progress,
+    SaliencyMap,
+)
 from pellucid.types import Category, ImageLike, ParameterValue, Size
 from pellucid.v1 import explanation_pb2 as pb
 
@@ -111,15 +120,26 @@ def _progress(message: pb.ExplainProgress) -> Progress:
         remaining=common.seconds(message.remaining),
         units_per_second=message.units_per_second,
         partial_maps=tuple(map(_map, message.partial_maps)),
+        convergence=tuple(map(_convergence, message.convergence)),
     )
 
 
+def _convergence(message: pb.Convergence) -> Convergence:
+    return Convergence(message.correlation, message.standard_error)
+
+
 def _map(message: pb.SaliencyMap) -> SaliencyMap:
+    values = _floats(message.values, message)
+    errors = _floats(message.standard_errors, message) if message.standard_errors else None
+    return SaliencyMap(values, common.box(message.region), errors)
+
+
+def _floats(data: bytes, message: pb.SaliencyMap) -> NDArray[np.float32]:
     width, height = common.size(message.size)
-    values = np.frombuffer(message.values, "<f4").astype(np.float32)
+    values = np.frombuffer(data, "<f4").astype(np.float32)
     if values.size != width * height or not values.size:
         raise InternalError(f"the server's map is not {width} x {height} float32 values")
-    return SaliencyMap(values.reshape(height, width), common.box(message.region))
+    return values.reshape(height, width)
 
 
 def _explanation(message: pb.Explanation, input_size: Size) -> Explanation:
@@ -134,6 +154,7 @@ def _explanation(message: pb.Explanation, input_size: Size) -> Explanation:
         evaluations=message.evaluations,
         precision=message.precision,
         elapsed=common.seconds(message.elapsed),
+        convergence=_convergence(message.convergence) if message.HasField("convergence") else None,
         overlay_data=message.overlay.data if message.HasField("overlay") else None,
         overlay_media_type=message.overlay.media_type or "image/png",
     )

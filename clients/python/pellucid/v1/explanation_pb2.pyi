@@ -307,6 +307,7 @@ class ExplainProgress(google.protobuf.message.Message):
     REMAINING_FIELD_NUMBER: builtins.int
     UNITS_PER_SECOND_FIELD_NUMBER: builtins.int
     PARTIAL_MAPS_FIELD_NUMBER: builtins.int
+    CONVERGENCE_FIELD_NUMBER: builtins.int
     done: builtins.int
     """Units done."""
     total: builtins.int
@@ -325,6 +326,12 @@ class ExplainProgress(google.protobuf.message.Message):
     def partial_maps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SaliencyMap]:
         """The maps as they stand, one for each target, where asked for."""
 
+    @property
+    def convergence(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Convergence]:
+        """How well the maps are known so far, one for each target; empty while too little is
+        done to tell.
+        """
+
     def __init__(
         self,
         *,
@@ -334,11 +341,34 @@ class ExplainProgress(google.protobuf.message.Message):
         remaining: google.protobuf.duration_pb2.Duration | None = ...,
         units_per_second: builtins.float = ...,
         partial_maps: collections.abc.Iterable[global___SaliencyMap] | None = ...,
+        convergence: collections.abc.Iterable[global___Convergence] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["elapsed", b"elapsed", "remaining", b"remaining"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["done", b"done", "elapsed", b"elapsed", "partial_maps", b"partial_maps", "remaining", b"remaining", "total", b"total", "units_per_second", b"units_per_second"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["convergence", b"convergence", "done", b"done", "elapsed", b"elapsed", "partial_maps", b"partial_maps", "remaining", b"remaining", "total", b"total", "units_per_second", b"units_per_second"]) -> None: ...
 
 global___ExplainProgress = ExplainProgress
+
+@typing.final
+class Convergence(google.protobuf.message.Message):
+    """How well a map is known, estimated from how its independent parts agree."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CORRELATION_FIELD_NUMBER: builtins.int
+    STANDARD_ERROR_FIELD_NUMBER: builtins.int
+    correlation: builtins.float
+    """Estimate of the correlation with the map of infinitely many units."""
+    standard_error: builtins.float
+    """Root mean square of the standard error over the map's pixels, in the map's unit."""
+    def __init__(
+        self,
+        *,
+        correlation: builtins.float = ...,
+        standard_error: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["correlation", b"correlation", "standard_error", b"standard_error"]) -> None: ...
+
+global___Convergence = Convergence
 
 @typing.final
 class SaliencyMap(google.protobuf.message.Message):
@@ -351,12 +381,17 @@ class SaliencyMap(google.protobuf.message.Message):
     MINIMUM_FIELD_NUMBER: builtins.int
     MAXIMUM_FIELD_NUMBER: builtins.int
     REGION_FIELD_NUMBER: builtins.int
+    STANDARD_ERRORS_FIELD_NUMBER: builtins.int
     values: builtins.bytes
     """float32, little-endian, row by row, as the method defines it: not scaled."""
     minimum: builtins.float
     """The least value."""
     maximum: builtins.float
     """The greatest value."""
+    standard_errors: builtins.bytes
+    """The standard error of every value, as `values` are laid out; empty where it is not
+    known.
+    """
     @property
     def size(self) -> pellucid.v1.common_pb2.ImageSize:
         """Rows and columns of the map: those of the model's input."""
@@ -375,9 +410,10 @@ class SaliencyMap(google.protobuf.message.Message):
         minimum: builtins.float = ...,
         maximum: builtins.float = ...,
         region: pellucid.v1.common_pb2.Box | None = ...,
+        standard_errors: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["region", b"region", "size", b"size"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["maximum", b"maximum", "minimum", b"minimum", "region", b"region", "size", b"size", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["maximum", b"maximum", "minimum", b"minimum", "region", b"region", "size", b"size", "standard_errors", b"standard_errors", "values", b"values"]) -> None: ...
 
 global___SaliencyMap = SaliencyMap
 
@@ -415,6 +451,7 @@ class Explanation(google.protobuf.message.Message):
     EVALUATIONS_FIELD_NUMBER: builtins.int
     PRECISION_FIELD_NUMBER: builtins.int
     ELAPSED_FIELD_NUMBER: builtins.int
+    CONVERGENCE_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     """The model that answered."""
     model_version: builtins.str
@@ -447,6 +484,10 @@ class Explanation(google.protobuf.message.Message):
     def elapsed(self) -> google.protobuf.duration_pb2.Duration:
         """From acceptance to result."""
 
+    @property
+    def convergence(self) -> global___Convergence:
+        """How well the map is known, where the method can tell."""
+
     def __init__(
         self,
         *,
@@ -460,9 +501,10 @@ class Explanation(google.protobuf.message.Message):
         evaluations: builtins.int = ...,
         precision: builtins.str = ...,
         elapsed: google.protobuf.duration_pb2.Duration | None = ...,
+        convergence: global___Convergence | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["elapsed", b"elapsed", "overlay", b"overlay", "saliency_map", b"saliency_map", "target", b"target"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["elapsed", b"elapsed", "evaluations", b"evaluations", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "precision", b"precision", "saliency_map", b"saliency_map", "target", b"target"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["convergence", b"convergence", "elapsed", b"elapsed", "overlay", b"overlay", "saliency_map", b"saliency_map", "target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["convergence", b"convergence", "elapsed", b"elapsed", "evaluations", b"evaluations", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "precision", b"precision", "saliency_map", b"saliency_map", "target", b"target"]) -> None: ...
 
 global___Explanation = Explanation
 

@@ -5,19 +5,21 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid.v1 import common_pb2, explanation_pb2
-from pellucid_server.engine.explain import (
+from pellucid_server.engine.explanation import (
+    Convergence,
     ExplainAccepted,
     ExplainEvent,
     ExplainProgress,
     ExplainRequest,
     Explanation,
     OverlayOptions,
-    ParameterValue,
     SaliencyMap,
 )
 from pellucid_server.errors import InvalidInput
+from pellucid_server.explain import ParameterValue
 from pellucid_server.rpc.codec.choices import decode_format
 from pellucid_server.rpc.codec.durations import decode_duration, encode_duration
 from pellucid_server.rpc.codec.geometry import encode_box, encode_category, encode_size
@@ -60,10 +62,21 @@ def encode_map(saliency: SaliencyMap) -> explanation_pb2.SaliencyMap:
     values = saliency.values
     return explanation_pb2.SaliencyMap(
         size=encode_size(Size(*values.shape)),
-        values=values.astype("<f4", copy=False).tobytes(),
+        values=_floats(values),
         minimum=float(np.min(values)),
         maximum=float(np.max(values)),
         region=encode_box(saliency.region),
+        standard_errors=_floats(saliency.standard_errors),
+    )
+
+
+def _floats(values: NDArray[np.float32] | None) -> bytes:
+    return b"" if values is None else values.astype("<f4", copy=False).tobytes()
+
+
+def _convergence(known: Convergence) -> explanation_pb2.Convergence:
+    return explanation_pb2.Convergence(
+        correlation=known.correlation, standard_error=known.standard_error
     )
 
 
@@ -117,6 +130,7 @@ def _progress(event: ExplainProgress) -> explanation_pb2.ExplainProgress:
         remaining=encode_duration(event.remaining),
         units_per_second=event.units_per_second,
         partial_maps=map(encode_map, event.partial_maps),
+        convergence=map(_convergence, event.convergence),
     )
 
 
@@ -133,6 +147,7 @@ def _result(event: Explanation) -> explanation_pb2.Explanation:
         evaluations=event.evaluations,
         precision=event.precision,
         elapsed=encode_duration(event.elapsed),
+        convergence=_convergence(event.convergence) if event.convergence else None,
     )
 
 

@@ -1,5 +1,6 @@
 from pellucid.v1 import explanation_pb2
-from pellucid_server.engine.explain import MethodInfo, ParameterInfo
+from pellucid_server.engine.explanation import MethodInfo
+from pellucid_server.explain import ParameterInfo
 from pellucid_server.rpc.codec.choices import TASKS
 from pellucid_server.rpc.codec.values import encode_value
 

@@ -1,6 +1,6 @@
 from pellucid.v1 import common_pb2
-from pellucid_server.engine.explain import ParameterValue
 from pellucid_server.errors import InvalidInput
+from pellucid_server.explain import ParameterValue
 
 
 def encode_value(value: ParameterValue) -> common_pb2.ParameterValue:

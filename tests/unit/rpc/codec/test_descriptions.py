@@ -1,7 +1,8 @@
 """Models and methods as the contract describes them."""
 
 from pellucid.v1 import common_pb2, model_pb2
-from pellucid_server.engine.explain import MethodInfo, ParameterInfo
+from pellucid_server.engine.explanation import MethodInfo
+from pellucid_server.explain import ParameterInfo
 from pellucid_server.rpc.codec.choices import STATES, TASKS
 from pellucid_server.rpc.codec.methods import encode_method
 from pellucid_server.rpc.codec.models import ModelWriter

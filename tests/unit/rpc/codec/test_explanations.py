@@ -4,7 +4,7 @@ import pytest
 
 from pellucid.v1 import common_pb2
 from pellucid.v1 import explanation_pb2 as pb
-from pellucid_server.engine.explain import ExplainRequest, OverlayOptions
+from pellucid_server.engine.explanation import ExplainRequest, OverlayOptions
 from pellucid_server.errors import InvalidInput
 from pellucid_server.rpc.codec.explanations import decode_request
 from pellucid_server.rpc.codec.values import encode_value

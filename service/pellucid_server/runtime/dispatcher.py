@@ -1,0 +1,256 @@
+"""Threads that take units of work from the scheduler and run them on whichever device is free."""
+
+import math
+import threading
+import time
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from pellucid_server.call import Call
+from pellucid_server.errors import DeadlineExceeded, InferenceFailed, PellucidError
+from pellucid_server.runtime.device import Device
+from pellucid_server.runtime.scheduling import Priority, Scheduler, Taken
+from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.variants import Variant
+from pellucid_server.telemetry.metrics import Metrics
+from pellucid_server.types import Feeds, Outputs
+
+log = structlog.get_logger()
+
+GUESS, SHORTEST = 0.01, 1e-6
+"""Seconds that a unit is taken to need before one of its kind ran, and the least it is charged."""
+MEMORY = 16
+"""Units over which their seconds are averaged."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The outputs of one inference, and where its time went, in seconds."""
+
+    outputs: Outputs
+    queue: float
+    compute: float
+
+
+@dataclass(eq=False)
+class Unit:
+    """One inference: what runs, for whom, and who waits for it."""
+
+    model: ServedModel
+    variant: Variant
+    feeds: Feeds
+    call: Call
+    priority: Priority
+    images: int = 1
+    """Images or masks in it."""
+    arrival: float = field(default_factory=time.monotonic)
+    future: "Future[Inference]" = field(default_factory=Future)
+    failed_on: set[Device] = field(default_factory=set)
+
+
+class Costs:
+    """Seconds that units of each kind took lately: what tenants are charged."""
+
+    def __init__(self) -> None:
+        self._seconds: WeakKeyDictionary[ServedModel, dict[Variant, float]] = WeakKeyDictionary()
+
+    def of(self, unit: Unit) -> float:
+        """What a unit will take, by the ones before it."""
+        return self._seconds.get(unit.model, {}).get(unit.variant, GUESS)
+
+    def of_kind(self, model: ServedModel, kind: type[Variant]) -> float:
+        """Seconds of a unit of this kind; 0 before one ran."""
+        known = self._seconds.get(model, {})
+        return max((each for form, each in known.items() if isinstance(form, kind)), default=0.0)
+
+    def observe(self, unit: Unit, seconds: float) -> None:
+        """Notes what a unit took."""
+        known = self._seconds.setdefault(unit.model, {})
+        before = known.get(unit.variant, seconds)
+        known[unit.variant] = max(before + (seconds - before) / MEMORY, SHORTEST)
+
+
+class Dispatcher:
+    """One thread for each stream of each device; a unit goes to whichever is free first."""
+
+    def __init__(
+        self, devices: Sequence[Device], scheduler: "Scheduler[Unit]", metrics: Metrics
+    ) -> None:
+        self._devices = devices
+        self._scheduler = scheduler
+        self._metrics = metrics
+        self._changed = threading.Condition()
+        self._closing = False
+        self.costs = Costs()
+        scheduler.workers = sum(device.spec.streams for device in devices)
+        self._threads = [
+            threading.Thread(
+                target=self._serve,
+                args=(device, worker),
+                name=f"{device.spec.name}-{worker}",
+                daemon=True,
+            )
+            for device in devices
+            for worker in range(device.spec.streams)
+        ]
+        for device in devices:
+            metrics.device_up.labels(device.spec.name).set(1)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def workers(self) -> int:
+        """Inferences that run at once."""
+        return len(self._threads)
+
+    def submit(self, unit: Unit, job: Hashable) -> "Future[Inference]":
+        """Queues a unit of a job.
+
+        Raises:
+            Overloaded: the queue of its class is full.
+            DeadlineExceeded: it could not end before its deadline.
+        """
+        with self._changed:
+            self._scheduler.submit(
+                unit,
+                now=unit.arrival,
+                priority=unit.priority,
+                tenant=unit.call.tenant,
+                deadline=unit.call.deadline,
+                cost=self.costs.of(unit),
+                job=job,
+            )
+            self._tell_waiting()
+            self._changed.notify()
+        return unit.future
+
+    def cancel(self, job: Hashable) -> None:
+        """Drops the units of a job that still wait; those that run finish."""
+        with self._changed:
+            dropped = self._scheduler.cancel(job)
+            self._tell_waiting()
+        for unit in dropped:
+            unit.future.cancel()
+
+    def close(self) -> None:
+        """Ends the threads; what waits is cancelled."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, device: Device, worker: int) -> None:
+        while (taken := self._next(device)) is not None:
+            self._run(device, worker, taken)
+
+    def _next(self, device: Device) -> "Taken[Unit] | None":
+        with self._changed:
+            while not self._closing:
+                now = time.monotonic()
+                if device.rest_until <= now:
+                    taken = self._scheduler.take(now)
+                    self._expire(now)
+                    if taken is not None:
+                        self._tell_waiting()
+                        return taken
+                self._changed.wait(self._patience(device, now))
+        return None
+
+    def _patience(self, device: Device, now: float) -> float | None:
+        """Seconds until a worker without work must look again; None: until something changes."""
+        until = self._scheduler.next_deadline
+        if device.rest_until > now:
+            until = min(until, device.rest_until)
+        return None if math.isinf(until) else max(until - now, 0)
+
+    def _expire(self, now: float) -> None:
+        for unit in self._scheduler.expire(now):
+            if unit.future.set_running_or_notify_cancel():
+                unit.future.set_exception(DeadlineExceeded("the deadline passed while waiting"))
+
+    def _run(self, device: Device, worker: int, taken: "Taken[Unit]") -> None:
+        unit = taken.unit
+        start = time.monotonic()
+        try:
+            compiled = device.compiled(unit.model, unit.variant)
+            outputs = compiled.infer(worker, unit.feeds)
+        except PellucidError as error:
+            self._finish(taken, None, error)
+        except Exception as error:  # noqa: BLE001 - whatever a device throws, the unit is not lost
+            self._failed(device, taken, error)
+        else:
+            self._recover(device)
+            seconds = time.monotonic() - start
+            self.costs.observe(unit, seconds)
+            self._finish(taken, Inference(outputs, start - unit.arrival, seconds), None)
+            self._observe(device, unit, start - unit.arrival, seconds)
+
+    def _failed(self, device: Device, taken: "Taken[Unit]", error: Exception) -> None:
+        """Tries the unit elsewhere; one that fails wherever it is tried is at fault itself."""
+        unit = taken.unit
+        unit.failed_on.add(device)
+        where = {"device": device.spec.name, "model": unit.model.name, "error": str(error)}
+        self._metrics.device_failures.labels(device.spec.name).inc()
+        now = time.monotonic()
+        with self._changed:
+            others = [
+                each
+                for each in self._devices
+                if each.rest_until <= now and each not in unit.failed_on
+            ]
+            if others:
+                device.failed(now)
+                self._metrics.device_up.labels(device.spec.name).set(0)
+                if not self._scheduler.give_back(taken):
+                    unit.future.cancel()
+                self._changed.notify_all()
+        if others:
+            log.warning("device taken out, its work goes elsewhere", **where)
+            return
+        for innocent in unit.failed_on:
+            self._recover(innocent)
+        log.warning("inference failed", **where)
+        self._finish(taken, None, _at_fault(unit))
+
+    def _recover(self, device: Device) -> None:
+        if device.rest_until:
+            with self._changed:
+                device.trusted()
+                self._metrics.device_up.labels(device.spec.name).set(1)
+                self._changed.notify_all()
+            log.info("device is back", device=device.spec.name)
+
+    def _finish(
+        self, taken: "Taken[Unit]", inference: Inference | None, error: Exception | None
+    ) -> None:
+        unit = taken.unit
+        with self._changed:
+            self._scheduler.done(taken, inference.compute if inference else 0.0)
+        if unit.future.set_running_or_notify_cancel():
+            if inference is not None:
+                unit.future.set_result(inference)
+            else:
+                unit.future.set_exception(error)
+
+    def _observe(self, device: Device, unit: Unit, queue: float, seconds: float) -> None:
+        metrics, model = self._metrics, unit.model.name
+        metrics.queue_seconds.labels(model, unit.priority.name.lower()).observe(queue)
+        metrics.compute_seconds.labels(model, device.spec.name).observe(seconds)
+        metrics.batch_size.labels(model).observe(unit.images)
+        if unit.call.cancelled.is_set():
+            metrics.cancelled_inferences.labels(device.spec.name).inc(unit.images)
+
+    def _tell_waiting(self) -> None:
+        for priority, count in self._scheduler.waiting().items():
+            self._metrics.queue_length.labels(priority.name.lower()).set(count)
+
+
+def _at_fault(unit: Unit) -> InferenceFailed:
+    return InferenceFailed(
+        f"{unit.model.name} failed on this input; the server's log has the reason"
+    )

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from benchmarks import worker
+from benchmarks.worker import Worker
+
+SCRIPT = """
+import os
+from benchmarks.worker import answer
+
+def work(units):
+    print("noise of a library")
+    os.write(1, b"noise of its C code")
+    if units < 0:
+        raise SystemExit(3)
+    return units
+
+answer(work)
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A script that answers with what it is asked."""
+    (tmp_path / "echo_worker.py").write_text(SCRIPT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "echo_worker"
+
+
+def test_answers_come_through_whatever_else_is_printed(script: str) -> None:
+    with Worker(script) as process:
+        answers = [process.ask(units=units) for units in (3, 5)]
+    assert [each["units"] for each in answers] == [3, 5]
+    assert all(each["seconds"] > 0 and each["cpu"] >= 0 for each in answers)
+
+
+def test_a_script_that_ends_is_an_error(script: str) -> None:
+    """It does not hang, and names the script."""
+    with Worker(script) as process, pytest.raises(RuntimeError, match=r"echo_worker .* status 3"):
+        process.ask(units=-1)
+
+
+def test_scripts_find_the_benchmarks() -> None:
+    """They run in the repository's root."""
+    assert (worker.ROOT / "benchmarks" / "worker.py").exists()

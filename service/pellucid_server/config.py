@@ -1,11 +1,31 @@
 """Settings of the server: one frozen object, read once by `command_line`."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    model_validator,
+)
 
-Weight = Annotated[str, Field(pattern=r"^[^=,\s]+=(\d+\.?\d*|\.\d+)$")]
+
+def _share(value: str) -> str:
+    name, _, share = value.partition("=")
+    try:
+        if name and 0 < float(share) < math.inf:
+            return value
+    except ValueError:
+        pass
+    raise ValueError("must be name=share, with a share above 0")
+
+
+Weight = Annotated[str, AfterValidator(_share)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -22,6 +22,7 @@ from pellucid_server.types import (
     PARAMETERS,
     Array,
     Feeds,
+    Image,
     Outputs,
     Size,
     Source,
@@ -124,10 +125,16 @@ class Predictor:
         task = self._tasks.get(served)
         parameters = _parameters(task, request)
         run = TimedInfer(self._pool, served, call)
-        image = self._sources.image(source, field)
+        image, size = self._image(source, field, task)
         result = task.predict(image, parameters, run)
-        size = Size(*image.shape[:2])
         return Prediction(size, result, self._raw(request, run), run.timing())
+
+    def _image(self, source: Source, field: str, task: TaskModel[Any, Any]) -> tuple[Image, Size]:
+        needed = task.input_size if task.reducible else None
+        if needed:
+            return self._sources.reduced(source, needed, field)
+        image = self._sources.image(source, field)
+        return image, Size(*image.shape[:2])
 
     @staticmethod
     def _raw(request: PredictRequest, run: "TimedInfer") -> dict[str, Array]:

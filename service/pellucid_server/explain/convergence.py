@@ -86,4 +86,5 @@ class Convergence:
     @staticmethod
     def _at(level: Real, squares: Real, products: Real) -> Real:
         """|a - b v|^2 from |a|^2, a v and |v|^2, which stand last."""
-        return squares[:-1] - 2 * level * products[:-1] + level**2 * squares[-1]
+        norms: Real = squares[:-1] - 2 * level * products[:-1] + level**2 * squares[-1]
+        return norms

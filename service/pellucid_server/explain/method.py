@@ -32,7 +32,8 @@ class Problem(Protocol):
     ) -> Iterator[tuple[MaskBlock, NDArray[np.float32]]]:
         """Each block of masks with its scores, masks x targets, in the order of the blocks.
 
-        Masks are rendered with `tables`, which has the problem's size. What a mask hides is replaced with `fill`, in the model's normalised units.
+        Masks are rendered with `tables`, which has the problem's size. What a mask hides is
+        replaced with `fill`, in the model's normalised units.
         """
         ...
 

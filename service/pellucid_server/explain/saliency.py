@@ -62,7 +62,8 @@ class Saliency:
         """How many of the masks show each pixel, as expected or as counted."""
         if self.normalizer == "expected":
             return np.asarray(count * self.design.prob)
-        return np.maximum(weighted_sums(self.design, self.tables, np.ones((count, 1)))[0], 1e-12)
+        counted = weighted_sums(self.design, self.tables, np.ones((count, 1)))[0]
+        return np.asarray(np.maximum(counted, 1e-12))
 
     def standard_errors(self) -> Maps | None:
         """Of each pixel of each map, from how the strata differ; None for fewer than two."""
@@ -132,12 +133,13 @@ def _add_strips(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real)
     downs, firsts = np.unique(block.shifts[order, 0], return_index=True)
     cells, targets, (height, width) = block.grids.shape[1], weights.shape[1], tables.size
     strips = np.zeros((len(downs), cells, targets, width))
-    for strip, members in zip(strips, np.split(order, firsts[1:]), strict=True):
+    for index, members in enumerate(np.split(order, firsts[1:])):
         for first in range(0, len(members), SLICE):
             some = members[first : first + SLICE]
             columns = tables.columns[block.shifts[some, 1]].astype(np.float64)
             flat = (block.grids[some] @ columns.transpose(0, 2, 1)).reshape(len(some), -1)
-            strip += (weights[some].T @ flat).reshape(targets, cells, width).swapaxes(0, 1)
+            added = (weights[some].T @ flat).reshape(targets, cells, width)
+            strips[index] += added.swapaxes(0, 1)
     rows = tables.rows[downs].transpose(1, 0, 2).reshape(height, -1).astype(np.float64)
     # One large product: small ones, target by target, keep BLAS's threads waiting.
     upsampled = rows @ strips.reshape(len(downs) * cells, -1)

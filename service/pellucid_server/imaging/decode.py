@@ -1,9 +1,11 @@
 """Encoded images of callers: untrusted, and checked before a pixel is decoded."""
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,6 +19,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 ACCEPTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 WHITE, BLACK = "white", "black"
 ORIENTATION = 0x0112
+TRANSPOSED = 5
+"""From this orientation on, width and height change places."""
 TURNS: dict[int, Callable[[Array], Array]] = {
     2: partial(cv2.flip, flipCode=1),
     3: partial(cv2.rotate, rotateCode=cv2.ROTATE_180),
@@ -33,6 +37,23 @@ TILE_TAGS = (322, 323)
 PIL.Image.MAX_IMAGE_PIXELS = None  # the limit is ours: a setting, with an error that names it
 
 
+REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+"""What a JPEG can be shrunk by while it is decoded: fewer coefficients of each block are used."""
+SPARE = 2
+"""A reduced image keeps this many times the pixels that are needed, along each side."""
+
+
+class Decoded(NamedTuple):
+    """Upright pixels, and the size of the picture that they come from."""
+
+    image: Image
+    size: Size
+
+
 def decode_image(data: bytes, *, max_pixels: int, field: str) -> Image:
     """Decodes the first picture of a file to upright RGB, height x width x 3.
 
@@ -43,7 +64,16 @@ def decode_image(data: bytes, *, max_pixels: int, field: str) -> Image:
     Raises:
         InvalidInput: empty, of another format, damaged, truncated, or too large.
     """
-    return _decode(data, max_pixels, field, WHITE)
+    return _decode(data, max_pixels, field, WHITE).image
+
+
+def decode_reduced(data: bytes, needed: Size, *, max_pixels: int, field: str) -> Decoded:
+    """As `decode_image`, but a large JPEG may come smaller, at least twice `needed`.
+
+    For a model that takes `needed` this halves the time (9 megapixels: 12 ms instead of 24). Its
+    confidences moved by 0.002 to 0.026 on the four sample photos, enlarged six times.
+    """
+    return _decode(data, max_pixels, field, WHITE, needed)
 
 
 def decode_mask(data: bytes, size: Size, *, max_pixels: int, field: str) -> NDArray[np.bool_]:
@@ -54,7 +84,7 @@ def decode_mask(data: bytes, size: Size, *, max_pixels: int, field: str) -> NDAr
     Raises:
         InvalidInput: as `decode_image`, or the mask is not of `size`.
     """
-    image = _decode(data, max_pixels, field, BLACK)
+    image = _decode(data, max_pixels, field, BLACK).image
     height, width = image.shape[:2]
     if size != (height, width):
         raise InvalidInput(
@@ -66,18 +96,22 @@ def decode_mask(data: bytes, size: Size, *, max_pixels: int, field: str) -> NDAr
     return bright
 
 
-def _decode(data: bytes, max_pixels: int, field: str, background: str) -> Image:
+def _decode(
+    data: bytes, max_pixels: int, field: str, background: str, needed: Size | None = None
+) -> Decoded:
     # Warnings tell of the file, not of our code; filters are of the whole process,
     # so that setting and resetting them here would race between threads.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     file = _open(data, field)
     try:
         _check_size(file, max_pixels, field)
-        image = _fast_jpeg(file, data)
+        image = _fast_jpeg(file, data, needed)
         if image is None:
             image = _rgb(file, background)
-        turn = TURNS.get(_orientation(file))
-        return turn(image) if turn else image
+        orientation = _orientation(file)
+        turn = TURNS.get(orientation)
+        width, height = file.size if orientation < TRANSPOSED else file.size[::-1]
+        return Decoded(turn(image) if turn else image, Size(height, width))
     except InvalidInput:
         raise
     except Exception as error:  # Pillow's plugins raise anything on a broken file
@@ -123,13 +157,21 @@ def _complaint(file: PIL.Image.Image, error: Exception) -> str:
     )
 
 
-def _fast_jpeg(file: PIL.Image.Image, data: bytes) -> Image | None:
+def _factor(size: tuple[int, int], needed: Size | None) -> int:
+    """The most that a picture can be shrunk by, whichever way it is turned."""
+    least = SPARE * max(needed) if needed else math.inf
+    return max((each for each in REDUCED if min(size) >= each * least), default=1)
+
+
+def _fast_jpeg(file: PIL.Image.Image, data: bytes, needed: Size | None) -> Image | None:
     """OpenCV decodes plain JPEG twice as fast; None: it is another kind, or broken."""
     if file.format not in {"JPEG", "MPO"} or file.mode not in {"RGB", "L"}:
         return None
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    factor = _factor(file.size, needed)
+    flags = REDUCED.get(factor, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None or image.shape[1::-1] != file.size:
+    expected = tuple(-(-side // factor) for side in file.size)
+    if image is None or image.shape[1::-1] != expected:
         return None
     rgb: Array = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return rgb

@@ -86,7 +86,8 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._closing = False
         self.costs = Costs()
-        scheduler.workers = sum(device.spec.streams for device in devices)
+        self._resting: set[Device] = set()
+        self._count_workers()
         self._threads = [
             threading.Thread(
                 target=self._serve,
@@ -97,8 +98,6 @@ class Dispatcher:
             for device in devices
             for worker in range(device.spec.streams)
         ]
-        for device in devices:
-            metrics.device_up.labels(device.spec.name).set(1)
         for thread in self._threads:
             thread.start()
 
@@ -125,7 +124,8 @@ class Dispatcher:
                 job=job,
             )
             self._tell_waiting()
-            self._changed.notify()
+            # One free worker is enough, unless it may be one of a device that rests.
+            self._changed.notify(self.workers if self._resting else 1)
         return unit.future
 
     def cancel(self, job: Hashable) -> None:
@@ -205,7 +205,8 @@ class Dispatcher:
             ]
             if others:
                 device.failed(now)
-                self._metrics.device_up.labels(device.spec.name).set(0)
+                self._resting.add(device)
+                self._count_workers()
                 if not self._scheduler.give_back(taken):
                     unit.future.cancel()
                 self._changed.notify_all()
@@ -218,10 +219,11 @@ class Dispatcher:
         self._finish(taken, None, _at_fault(unit))
 
     def _recover(self, device: Device) -> None:
-        if device.rest_until:
+        if device in self._resting:
             with self._changed:
                 device.trusted()
-                self._metrics.device_up.labels(device.spec.name).set(1)
+                self._resting.discard(device)
+                self._count_workers()
                 self._changed.notify_all()
             log.info("device is back", device=device.spec.name)
 
@@ -244,6 +246,12 @@ class Dispatcher:
         metrics.batch_size.labels(model).observe(unit.images)
         if unit.call.cancelled.is_set():
             metrics.cancelled_inferences.labels(device.spec.name).inc(unit.images)
+
+    def _count_workers(self) -> None:
+        up = [device for device in self._devices if device not in self._resting]
+        self._scheduler.workers = sum(device.spec.streams for device in up)
+        for device in self._devices:
+            self._metrics.device_up.labels(device.spec.name).set(device in up)
 
     def _tell_waiting(self) -> None:
         for priority, count in self._scheduler.waiting().items():

@@ -38,6 +38,8 @@ class TaskModel(ABC, Generic[P, R]):
     outputs: Sequence[Port]
     task: ClassVar[Task]
     parameters: ClassVar[type[Any]]
+    reducible: ClassVar[bool] = False
+    """Whether results have no pixels of the image, so that it may be decoded smaller."""
 
     def label(self, class_id: int) -> str:
         """The name of a class; empty where the spec has no labels."""

@@ -45,6 +45,7 @@ class Classification(TaskModel[ClassificationParameters, ClassificationResult]):
 
     task = Task.CLASSIFICATION
     parameters = ClassificationParameters
+    reducible = True
 
     def __post_init__(self) -> None:
         self.check_labels(_classes(self.scores_output), f"output {self.scores_output.name!r}")

@@ -53,7 +53,7 @@ def test_maps_are_the_formula(
 
 
 @pytest.mark.parametrize("design", ["centred", "hadamard"])
-def test_a_linear_models_map_is_known(problem: Regions, draw: Draw, design: str) -> None:
+def test_a_linear_models_map_is_known(problem: Regions, design: str) -> None:
     """For f = sum w m the limit is E f + Cov(f, m) / p, from the tables alone.
 
     The mean over 60 seeds of 256 masks is within five standard errors of it at every pixel,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL.Image import Transpose
 
 from pellucid_server.errors import InvalidInput
-from pellucid_server.imaging.decode import decode_image, decode_mask
+from pellucid_server.imaging.decode import decode_image, decode_mask, decode_reduced
 from pellucid_server.types import Image, Size
 
 SAMPLES = Path(__file__).parents[3] / "samples"
@@ -286,3 +286,24 @@ def test_a_mask_of_another_size_is_refused(picture: Image) -> None:
     with pytest.raises(InvalidInput, match=r"60 x 40.*40 x 60") as caught:
         decode_mask(data, Size(60, 40), max_pixels=LIMIT, field="inpainting.mask")
     assert caught.value.field == "inpainting.mask"
+
+
+@pytest.mark.parametrize(("factor", "side"), [(1, 800), (2, 300), (4, 150), (8, 40)])
+def test_a_large_jpeg_is_decoded_no_larger_than_needed(factor: int, side: int) -> None:
+    """At least twice what is needed, upright, with the size of the whole picture."""
+    picture = np.zeros((1300, 1900, 3), np.uint8)
+    picture[:, :950] = (200, 100, 50)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    buffer = BytesIO()
+    PIL.Image.fromarray(picture).save(buffer, "JPEG", quality=95, exif=exif)
+    data = buffer.getvalue()
+    image, size = decode_reduced(data, Size(side, side), max_pixels=10**7, field="image")
+    assert size == (1900, 1300)
+    assert image.shape[:2] == (-(-1900 // factor), -(-1300 // factor))
+    whole = decode_image(data, max_pixels=10**7, field="image")
+    small = cv2.resize(whole, image.shape[1::-1], interpolation=cv2.INTER_AREA)
+    edge = slice(image.shape[0] // 2 - 8, image.shape[0] // 2 + 8)
+    difference = np.abs(small.astype(int) - image)
+    difference[edge] = 0
+    assert difference.max() <= 3

@@ -52,7 +52,7 @@ class Hadamard(Design):
     def shift(self, index: int) -> NDArray[np.int32]:
         """That of a stratum: uniform for each alone, evenly spread for those that follow."""
         spread = (self.random(0, stream=1).random(2) + index * np.asarray(STEPS)) % 1
-        return np.floor(spread * self.shifts).astype(np.int32)
+        return np.asarray(np.floor(spread * self.shifts), np.int32)
 
 
 @lru_cache(maxsize=8)

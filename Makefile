@@ -6,7 +6,7 @@ STUBS_VENV := .venv-proto
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check unit e2e lint types layers proto proto-check format lock clean
+.PHONY: help demo bench bench-quick test check unit e2e lint types layers proto proto-check format lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,12 @@ unit: $(VENV)/.dev  ## Unit and contract tests
 
 e2e: $(VENV)/.dev  ## Tests on a real server
 	$(BIN)/python -m pytest tests/e2e
+
+bench: $(VENV)/.dev  ## Measure everything, print one table, write benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.dev  ## The same names, roughly, in under two minutes
+	$(BIN)/python -m benchmarks --quick
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

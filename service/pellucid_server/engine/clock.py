@@ -1,8 +1,5 @@
 import time
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pellucid_server.engine.explanation import (
     Convergence,
     ExplainProgress,
@@ -11,6 +8,9 @@ from pellucid_server.engine.explanation import (
 )
 from pellucid_server.explain import Progress
 from pellucid_server.types import Box
+
+FEW = 16
+"""Maps that come with the standard error of every pixel: more would cost more than the maps."""
 
 
 class Clock:
@@ -52,8 +52,9 @@ class Clock:
 
 
 def saliency_maps(progress: Progress, region: Box) -> tuple[SaliencyMap, ...]:
-    """The maps as they stand, with their standard errors where they are known."""
-    maps, errors = progress.maps(), progress.standard_errors()
+    """The maps as they stand, with their standard errors where they are few and known."""
+    maps = progress.maps()
+    errors = progress.standard_errors() if len(maps) <= FEW else None
     return tuple(
         SaliencyMap(values, region, None if errors is None else errors[index])
         for index, values in enumerate(maps)
@@ -62,16 +63,9 @@ def saliency_maps(progress: Progress, region: Box) -> tuple[SaliencyMap, ...]:
 
 def convergence(progress: Progress) -> tuple[Convergence, ...]:
     """How well each map is known; empty while that cannot be told."""
-    known = [each for each in progress.correlations if each is not None]
-    errors = progress.standard_errors() if known else None
-    if errors is None:
-        return ()
-    spreads = _root_mean_squares(errors)
+    pairs = zip(progress.correlations, progress.spreads, strict=True)
     return tuple(
-        Convergence(correlation, float(spread))
-        for correlation, spread in zip(known, spreads, strict=True)
+        Convergence(correlation, spread)
+        for correlation, spread in pairs
+        if correlation is not None and spread is not None
     )
-
-
-def _root_mean_squares(errors: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(np.sqrt(np.mean(np.square(errors, dtype=np.float64), (1, 2))))

@@ -16,8 +16,8 @@ CAUTION = 0.75
 """Noise is counted 1 + CAUTION * sqrt(K / (K - 1)) times, for K strata.
 
 The noise in one map is smooth, a draw with some 20 degrees of freedom: by chance it is half
-as much again as expected, and a run that stops as soon as it may picks out just those. With
-0.75 hardly any of the runs in docs/mask-designs.md was more than 0.01 below its target.
+as much again as expected, and a run that stops as soon as it may picks out just those. 0.75
+was chosen on EfficientNet's runs in docs/mask-designs.md, and holds on NanoDet's.
 """
 
 
@@ -35,6 +35,7 @@ class Convergence:
     stratum: int
     centred: bool
     targets: int
+    prob: float = 0.5
     done: int = 0
     strata: int = 0
     scores: Real = field(init=False)
@@ -44,6 +45,7 @@ class Convergence:
         points = int(np.prod(self.tables.size))
         self.scores = np.zeros(self.targets)
         self._estimates: tuple[float | None, ...] = (None,) * self.targets
+        self._spreads: tuple[float | None, ...] = (None,) * self.targets
         self._open = np.zeros((self.targets + 1, points))
         self._sums = np.zeros((self.targets + 1, points))
         # Squared norms of the strata's sums, and products with those of the visible share.
@@ -68,20 +70,27 @@ class Convergence:
         self._open[:] = 0
         self.strata += 1
         if self.strata >= STRATA:
-            self._estimates = self._estimate()
+            self._estimate()
 
     def correlations(self) -> tuple[float | None, ...]:
         """A lower bound for each target; None for fewer than `STRATA` strata."""
         return self._estimates
 
-    def _estimate(self) -> tuple[float | None, ...]:
+    def standard_errors(self) -> tuple[float | None, ...]:
+        """Root mean square over the pixels of each map, in its unit, but for its mean level."""
+        return self._spreads
+
+    def _estimate(self) -> None:
         level = self.scores / self.done if self.centred else np.zeros(self.targets)
         total = self._at(level, (self._sums**2).sum(1), self._sums @ self._sums[-1])
         within = self._at(level, self._squares, self._products)
         noise = (within - total / self.strata) / (self.strata - 1) * self.strata
         caution = 1 + CAUTION * math.sqrt(self.strata / (self.strata - 1))
         share = np.divide(caution * noise, total, out=np.ones_like(total), where=total > 0)
-        return tuple(float(value) for value in np.sqrt(np.clip(1 - share, 0, 1)))
+        self._estimates = tuple(float(value) for value in np.sqrt(np.clip(1 - share, 0, 1)))
+        points = self._sums.shape[1]
+        spreads = np.sqrt(np.maximum(noise, 0) / points) / (self.done * self.prob)
+        self._spreads = tuple(float(value) for value in spreads)
 
     @staticmethod
     def _at(level: Real, squares: Real, products: Real) -> Real:

@@ -48,6 +48,8 @@ class Progress:
     """For each target how well its map correlates (Pearson) with the one that endless work
     would give: an estimate on the safe side, None while too little is known. Empty for
     methods that draw nothing at random."""
+    spreads: tuple[float | None, ...] = ()
+    """For each target the root mean square of its map's standard error, known with the former."""
     standard_errors: Callable[[], Maps | None] = lambda: None
     """Of each pixel of each map; None while too little is known."""
 

@@ -12,13 +12,16 @@ from pellucid_server.explain.parameters import parameter
 from pellucid_server.explain.saliency import Saliency
 from pellucid_server.types import Task
 
+MOST_CELLS = 32
+"""Of a Hadamard design: its strata have 2,048 masks then, and a map needs several."""
+
 
 @dataclass(frozen=True)
 class RiseParameters:
     """Parameters of RISE; the paper used 7 cells, prob 0.5 and 4,000 to 8,000 masks."""
 
     num_masks: int = parameter(
-        2000, "Masks, at most: the error falls with their square root.",
+        1024, "Masks, at most: the error falls with their square root.",
         minimum=1, maximum=1_000_000,
     )  # fmt: skip
     num_cells: int = parameter(
@@ -45,7 +48,7 @@ class RiseParameters:
         choices=("expected", "coverage"),
     )
     design: str = parameter(
-        "plain",
+        "hadamard",
         "Which masks are drawn: `plain`, independent ones as in the paper; `centred`, the same, "
         "and the mean score is taken from each score; `hadamard`, balanced sets of masks and "
         "their complements. All have the same limit; `hadamard` needs the fewest masks.",
@@ -62,8 +65,14 @@ class RiseParameters:
         if self.design == "hadamard" and self.prob != 0.5:
             raise InvalidInput(
                 "the hadamard design shows each cell in half of the masks: prob must be 0.5; "
-                "use the centred design for others",
+                "for others set design to centred",
                 field="parameters[prob]",
+            )
+        if self.design == "hadamard" and self.num_cells > MOST_CELLS:
+            raise InvalidInput(
+                f"the hadamard design takes up to {MOST_CELLS} cells along each side; for more "
+                "set design to centred",
+                field="parameters[num_cells]",
             )
 
 
@@ -87,12 +96,16 @@ def rise(problem: Problem, parameters: RiseParameters) -> Iterator[Progress]:
         design.stratum,
         centred=design.centred or parameters.normalizer == "coverage",
         targets=len(problem.targets),
+        prob=parameters.prob,
     )
     blocks = design.blocks(parameters.num_masks)
     for block, scores in problem.masked_scores(tables, blocks, parameters.fill):
         saliency.add(scores)
         convergence.add(block, scores)
         estimates = convergence.correlations()
-        yield Progress(convergence.done, saliency.maps, estimates, saliency.standard_errors)
+        spreads = convergence.standard_errors()
+        yield Progress(
+            convergence.done, saliency.maps, estimates, spreads, saliency.standard_errors
+        )
         if parameters.stop_at and all(value and value >= parameters.stop_at for value in estimates):
             return

@@ -12,10 +12,10 @@ from pellucid_server.explain.method import Maps
 
 Real = NDArray[np.float64]
 
-TARGETS = 32
-"""Targets whose maps are added up together: more need memory, fewer time."""
-PIECE, SLICE = 8192, 256
-"""Masks that are looked at together, and those of one product: both bound the memory."""
+TARGETS = 16
+"""Targets whose maps are added up together: what they need fits a cache."""
+PIECE, SLICE, ROWS = 8192, 256, 32
+"""Masks looked at together, and masks and rows of one product: all bound the memory."""
 
 
 @dataclass
@@ -52,8 +52,10 @@ class Saliency:
         level = self.level(scores)
         shown = self._shown(len(scores))
         maps = np.empty((scores.shape[1], *self.tables.size), np.float32)
-        for chunk in _chunks(scores.shape[1]):
-            sums = weighted_sums(self.design, self.tables, scores[:, chunk] - level[chunk])
+        scratch = np.empty((min(TARGETS, len(maps)), *self.tables.size))
+        for chunk in _chunks(len(maps)):
+            weights = scores[:, chunk] - level[chunk]
+            sums = weighted_sums(self.design, self.tables, weights, scratch)
             sums /= shown
             maps[chunk] = np.add(sums, level[chunk, None, None], out=sums)
         return maps
@@ -99,14 +101,18 @@ def _chunks(targets: int) -> Iterator[slice]:
         yield slice(first, first + TARGETS)
 
 
-def weighted_sums(design: Design, tables: MaskTables, weights: Real) -> Real:
+def weighted_sums(
+    design: Design, tables: MaskTables, weights: Real, scratch: Real | None = None
+) -> Real:
     """Sum of the design's first masks, each weighted: targets x height x width.
 
     `weights` is masks x targets. Sums are in float64 and in an order that depends on the
-    number of masks alone.
+    number of masks alone. They stand in `scratch` where it is given: fresh memory costs the
+    system as much time as the sums.
     """
     count, targets = weights.shape
-    sums = np.zeros((targets, *tables.size))
+    sums = np.empty((targets, *tables.size)) if scratch is None else scratch[:targets]
+    sums[:] = 0
     add = _add_rendered if tables.clip else _add_strips
     for start in range(0, count, PIECE):
         stop = min(start + PIECE, count)
@@ -141,9 +147,12 @@ def _add_strips(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real)
             added = (weights[some].T @ flat).reshape(targets, cells, width)
             strips[index] += added.swapaxes(0, 1)
     rows = tables.rows[downs].transpose(1, 0, 2).reshape(height, -1).astype(np.float64)
-    # One large product: small ones, target by target, keep BLAS's threads waiting.
-    upsampled = rows @ strips.reshape(len(downs) * cells, -1)
-    sums += upsampled.reshape(height, targets, width).swapaxes(0, 1)
+    # Few large products: small ones, target by target, keep BLAS's threads waiting.
+    flattened = strips.reshape(len(downs) * cells, -1)
+    for top in range(0, height, ROWS):
+        part = slice(top, top + ROWS)
+        upsampled = (rows[part] @ flattened).reshape(-1, targets, width)
+        sums[:, part] += upsampled.swapaxes(0, 1)
 
 
 def _add_rendered(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real) -> None:

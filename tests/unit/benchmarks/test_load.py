@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+
 from benchmarks.load import Latencies, at_rate, together
 
 

@@ -2,9 +2,10 @@ import io
 import json
 from pathlib import Path
 
+from rich.console import Console
+
 from benchmarks.frame import Result
 from benchmarks.report import figure, save, table
-from rich.console import Console
 
 FAST = Result("fast", 0.94561, 0.9, 1.0, "ratio", "python -m benchmarks --only fast")
 ABSENT = Result("absent", None, None, None, "s", "python -m benchmarks --only absent", "not here")

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from benchmarks import worker
 from benchmarks.worker import Worker
 

@@ -66,8 +66,8 @@ def test_hadamard_stops_before_the_others(problem: Regions) -> None:
 def test_num_masks_stays_the_limit(problem: Regions, stop_at: float) -> None:
     """Where the target is not reached, or none is set."""
     problem.noise = 1
-    *_, last = rise(problem, RiseParameters(num_masks=300, stop_at=stop_at))
-    assert last.done == 300
+    *_, last = rise(problem, RiseParameters(num_masks=600, stop_at=stop_at))
+    assert last.done == 600
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,7 @@ def test_num_masks_stays_the_limit(problem: Regions, stop_at: float) -> None:
     [
         ({"design": "hadamar"}, "parameters[design]", "hadamard"),
         ({"design": "hadamard", "prob": 0.3}, "parameters[prob]", "centred"),
+        ({"num_cells": 33}, "parameters[num_cells]", "up to 32"),
         ({"stop_at": 1}, "parameters[stop_at]", "0 to 0.999"),
         ({"stop_at": -0.1}, "parameters[stop_at]", "0 to 0.999"),
         ({"stop_at": "soon"}, "parameters[stop_at]", "float"),
@@ -87,3 +88,12 @@ def test_wrong_parameters_are_refused(
     with pytest.raises(InvalidInput, match=telling) as caught:
         parse(RiseParameters, values)
     assert caught.value.field == field
+
+
+def test_the_scalar_standard_error_is_that_of_the_pixels(problem: Regions) -> None:
+    """The root mean square on the lattice is that of all pixels' errors to a quarter."""
+    *_, last = rise(problem, RiseParameters(num_masks=4096, design="hadamard"))
+    errors = last.standard_errors()
+    assert errors is not None
+    for spread, pixels in zip(last.spreads, errors, strict=True):
+        assert spread == pytest.approx(float(np.sqrt((pixels**2).mean())), rel=0.25)

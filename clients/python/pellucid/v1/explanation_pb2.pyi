@@ -359,7 +359,9 @@ class Convergence(google.protobuf.message.Message):
     correlation: builtins.float
     """Estimate of the correlation with the map of infinitely many units."""
     standard_error: builtins.float
-    """Root mean square of the standard error over the map's pixels, in the map's unit."""
+    """Root mean square over the map's pixels of the standard error, but for that of its
+    mean level, in the map's unit.
+    """
     def __init__(
         self,
         *,
@@ -390,7 +392,7 @@ class SaliencyMap(google.protobuf.message.Message):
     """The greatest value."""
     standard_errors: builtins.bytes
     """The standard error of every value, as `values` are laid out; empty where it is not
-    known.
+    known, and where there are more than 16 targets.
     """
     @property
     def size(self) -> pellucid.v1.common_pb2.ImageSize:

@@ -130,7 +130,14 @@ def masked_graph(model: ServedModel, masks: MaskShape) -> ov.Model:
         user.replace_source_output(seen.output(0))
     rest = [node for node in graph.get_parameters() if node != target]
     parameters = [image, fill, rows, columns, grid, shift, *rest]
-    return ov.Model(graph.get_results(), parameters, "masked")
+    seen_through = ov.Model(graph.get_results(), parameters, "masked")
+    if any(output.partial_shape[0] != masks.batch for output in seen_through.outputs):
+        raise InvalidInput(
+            f"{model.name} cannot take {masks.batch} images at once: its reshapes fix the batch; "
+            "the server's mask_batch must be 1",
+            field="model_name",
+        )
+    return seen_through
 
 
 def _parameter(name: str, shape: list[int], kind: ov.Type) -> ov.Node:

@@ -141,3 +141,15 @@ def test_masks_need_a_size() -> None:
     """A model of any size without preprocess.size is refused, with what to set."""
     with pytest.raises(InvalidInput, match=r"preprocess\.size"):
         masked_graph(echo("NCHW", size=None), MaskShape(4, 3, (2, 5)))
+
+
+def test_models_that_fix_their_batch_are_refused_in_batches() -> None:
+    """A reshape to one image folds a batch of four into it without a word: it is refused."""
+    model = echo("NCHW")
+    image = model.graph.get_parameters()[0]
+    folded = ops.reshape(image, ops.constant([1, -1]), special_zero=False)
+    graph = ov.Model([ops.result(folded)], [image], "folded")
+    fixed = ServedModel(**{**vars(model), "graph": graph})
+    masked_graph(fixed, MaskShape(1, 3, (2, 5)))
+    with pytest.raises(InvalidInput, match="mask_batch"):
+        masked_graph(fixed, MaskShape(4, 3, (2, 5)))

@@ -58,6 +58,7 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._process.kill()  # it has answered all: leaving in order may take OpenVINO for ever
         self._process.communicate()
 
 

@@ -147,7 +147,7 @@ class Device:
             properties = self.spec.properties(model.spec, self._precision, self._cache)
             compiled = self._core.compile_model(graph, self.spec.device, properties)
             future.set_result(Compiled(compiled, variant.outputs(model), self.spec.streams))
-        except (RuntimeError, PellucidError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             with self._lock:
                 self._compiled.pop((model, variant), None)
             where = {"model": model.name, "version": model.version, "device": self.spec.name}

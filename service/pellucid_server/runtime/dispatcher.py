@@ -137,7 +137,7 @@ class Dispatcher:
             unit.future.cancel()
 
     def close(self) -> None:
-        """Ends the threads; what waits is cancelled."""
+        """Ends the threads; what still waits is left, as its callers have gone."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

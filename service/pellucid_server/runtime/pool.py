@@ -142,7 +142,7 @@ class ModelPool:
         self._count()
 
     def close(self) -> None:
-        """Ends the threads; what waits is cancelled."""
+        """Ends the threads; what still waits is left, as its callers have gone."""
         self._dispatcher.close()
         self._compiling.shutdown()
 

@@ -239,13 +239,16 @@ def test_queue_time_is_apart_from_compute_time(pool: ModelPool) -> None:
     assert second.compute > 0
 
 
-def test_a_model_that_cannot_be_compiled_is_unavailable(pool: ModelPool) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, MemoryError])
+def test_a_model_that_cannot_be_compiled_is_unavailable(
+    pool: ModelPool, error: type[Exception]
+) -> None:
     """The reason is logged, the caller gets the model's name, and asking again is safe."""
     model = identity(precision="f32")
 
     class Broken:
         def compile_model(self, *_: object) -> None:
-            raise RuntimeError("plug-in error")
+            raise error("plug-in error")
 
     device = pool.devices[0]
     core, device._core = device._core, Broken()

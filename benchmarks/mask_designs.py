@@ -271,7 +271,7 @@ def _whole_map(design: Design, tables: MaskTables, scores: Real) -> NDArray[np.f
 
     saliency = Saliency(design, tables)
     saliency.add(scores[:, None].astype(np.float32))
-    return saliency.maps()[0]
+    return next(saliency.maps())
 
 
 def write(tables: Mapping[str, str]) -> None:

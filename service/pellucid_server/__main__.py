@@ -126,6 +126,7 @@ def pool_settings(settings: Settings) -> PoolSettings:
             Priority.EXPLAIN: limits.queue_explain,
             Priority.BULK: limits.queue_bulk,
         },
+        shares={Priority.EXPLAIN: settings.explain_share, Priority.BULK: settings.bulk_share},
         weights={
             name: float(share)
             for name, share in (each.split("=") for each in settings.tenant_weights)

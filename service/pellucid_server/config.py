@@ -27,6 +27,7 @@ def _share(value: str) -> str:
 
 Weight = Annotated[str, AfterValidator(_share)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -65,7 +66,8 @@ class Limits(Section):
     queue_interactive: PositiveInt = 1024
     """Inferences of Predict that wait; more are refused with RESOURCE_EXHAUSTED."""
     queue_explain: PositiveInt = 16384
-    """Inferences of Explain that wait; a running Explain waits for room, a new one is refused."""
+    """Units of Explain that wait, up to eight masks each; a running Explain waits for room, a
+    new one is refused."""
     queue_bulk: PositiveInt = 16384
     """Inferences of evaluations that wait."""
 
@@ -128,6 +130,10 @@ class Settings(Section):
     """Budget of compiled models, by estimate; the least recently used go first; none: no limit."""
     tenant_weights: Annotated[tuple[Weight, ...], BeforeValidator(_split)] = ()
     """Shares of tenants, as name=share, by the metadata key x-pellucid-tenant; others: 1."""
+    explain_share: Share = 0.05
+    """Work that Explain gets for each unit of Predict's that passes it; 0: it may starve."""
+    bulk_share: Share = 0.05
+    """The same for evaluations, of Predict's and Explain's."""
     threads: PositiveInt | None = None
     """Threads for inference; none: all cores."""
     drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0

@@ -1,7 +1,9 @@
 import time
+from collections.abc import Iterator
 
 from pellucid_server.engine.explanation import (
     Convergence,
+    ExplainAccepted,
     ExplainProgress,
     ExplainRequest,
     SaliencyMap,
@@ -16,8 +18,11 @@ FEW = 16
 class Clock:
     """Turns a method's progress into events at the intervals that the caller chose."""
 
-    def __init__(self, total: int, start: float, request: ExplainRequest, region: Box) -> None:
-        self._total = total
+    def __init__(
+        self, accepted: ExplainAccepted, start: float, request: ExplainRequest, region: Box
+    ) -> None:
+        self._total = accepted.total
+        self._targets = len(accepted.targets)
         self._start = start
         self._region = region
         self._interval = request.progress_interval
@@ -48,17 +53,14 @@ class Clock:
         if self._map_interval is None or now - self._last_maps < self._map_interval:
             return ()
         self._last_maps = now
-        return saliency_maps(progress, self._region)
+        return tuple(saliency_maps(progress, self._region, self._targets))
 
 
-def saliency_maps(progress: Progress, region: Box) -> tuple[SaliencyMap, ...]:
+def saliency_maps(progress: Progress, region: Box, targets: int) -> Iterator[SaliencyMap]:
     """The maps as they stand, with their standard errors where they are few and known."""
-    maps = progress.maps()
-    errors = progress.standard_errors() if len(maps) <= FEW else None
-    return tuple(
-        SaliencyMap(values, region, None if errors is None else errors[index])
-        for index, values in enumerate(maps)
-    )
+    errors = progress.standard_errors() if targets <= FEW else iter(())
+    for values in progress.maps():
+        yield SaliencyMap(values, region, next(errors, None))
 
 
 def convergence(progress: Progress) -> tuple[Convergence, ...]:

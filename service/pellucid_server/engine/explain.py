@@ -60,10 +60,10 @@ class Explainer:
         """
         job = self._accept(request, call)
         yield job.accepted
-        clock = Clock(job.accepted.total, job.start, request, job.frame.region)
+        clock = Clock(job.accepted, job.start, request, job.frame.region)
         masks = self.metrics.masks.labels(job.served.name, job.method.name)
         rate = self.metrics.masks_per_second.labels(job.served.name, job.method.name)
-        last, told = Progress(0, lambda: np.empty((0, 0, 0), np.float32)), 0
+        last, told = Progress(0, lambda: iter(())), 0
         for progress in job.method.run(job.problem, job.parameters):
             call.check()
             masks.inc(progress.done - last.done)
@@ -119,7 +119,7 @@ class Explainer:
         targets = select_targets(request.targets, request.top_k, scores, served.spec.labels)
         problem = MaskedProblem(prepared.frame.input, [t.class_id for t in targets], masked)
         total = method.units(parameters)
-        check_time(self.pool.masks_seconds(served, total), call)
+        check_time(self.pool.masks_seconds(served, method.fewest(parameters)), call)
         accepted = ExplainAccepted(
             model_name=served.name,
             model_version=str(served.version),
@@ -138,7 +138,8 @@ class Explainer:
         known: Sequence[Convergence | None] = convergence(last) or [None] * len(
             job.accepted.targets
         )
-        maps = saliency_maps(last, job.frame.region)
+        maps = saliency_maps(last, job.frame.region, len(known))
+        precision = self.pool.precision(job.served)
         for target, saliency, each in zip(job.accepted.targets, maps, known, strict=True):
             yield Explanation(
                 target=target,
@@ -150,7 +151,7 @@ class Explainer:
                 method=job.method.name,
                 parameters=job.accepted.parameters,
                 evaluations=last.done + 1,  # the whole image was seen once, for the confidences
-                precision=self.pool.precision(job.served),
+                precision=precision,
                 elapsed=time.perf_counter() - job.start,
                 convergence=each,
             )

@@ -23,8 +23,10 @@ from pellucid_server.types import Array, Feeds, Size
 
 Scores = NDArray[np.float32]
 
-AHEAD = 4
+AHEAD = 2
 """Units in flight for each worker: enough that none waits for the thread that collects."""
+STEPS = 8
+"""Inferences of a unit: their common cost is shared, and the last units end nearly together."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class MaskedModel:
         """Each block with the scores of its masks, in order, computed wherever there is room."""
         run = MaskRun(self, tables, fill, list(targets))
         try:
-            for block in blocks:
-                run.submit(block)
+            for block, last in _with_end(blocks):
+                run.submit(block, last=last)
                 yield from run.finished(AHEAD * self.pool.workers)
             yield from run.finished(ahead=0)
         finally:
@@ -64,6 +66,16 @@ class MaskedModel:
         inference = self.pool.infer(self.served, NORMALIZER, feeds, self.call, Priority.EXPLAIN)
         image: NDArray[np.float32] = inference.outputs["image"].astype(np.float32)
         return image
+
+
+def _with_end(blocks: Iterable[MaskBlock]) -> Iterator[tuple[MaskBlock, bool]]:
+    """Each block, and whether it is the last."""
+    blocks = iter(blocks)
+    block = next(blocks, None)
+    while block is not None:
+        following = next(blocks, None)
+        yield block, following is None
+        block = following
 
 
 @dataclass(eq=False)
@@ -84,24 +96,28 @@ class MaskRun:
         self._tables = tables
         self._targets = targets
         self._batch = model.pool.settings.mask_batch
+        self._variant = Masked(MaskShape(self._batch, tables.rows.shape[2], tables.clip))
         self._pending: deque[Pending] = deque()
         self._constant: Feeds = {
-            "image": model.normalized(),
+            "shown": model.normalized() - np.float32(fill),
             "fill": np.asarray([fill], np.float32),
-            "rows": tables.rows,
-            "columns": tables.columns,
         }
 
-    def submit(self, block: MaskBlock) -> None:
-        """Queues the masks of a block.
+    def submit(self, block: MaskBlock, *, last: bool) -> None:
+        """Queues the masks of a block; those of the last in ever smaller units.
 
         Raises:
             Overloaded: the queue is full, and nothing of ours is in it to wait for.
         """
         pending = Pending(block, [])
         self._pending.append(pending)
-        for start in range(0, len(block), self._batch):
-            pending.futures.append(self._queue(self._feeds(block, start)))
+        start = 0
+        while start < len(block):
+            inferences = -(-(len(block) - start) // self._batch)
+            share = inferences // (2 * self._model.pool.workers) if last else STEPS
+            stop = start + min(max(share, 1), STEPS) * self._batch
+            pending.futures.append(self._queue(block[start:stop]))
+            start = stop
 
     def finished(self, ahead: int) -> Iterator[tuple[MaskBlock, Scores]]:
         """Waits for the oldest blocks, as long as `ahead` units of later ones are queued."""
@@ -109,18 +125,19 @@ class MaskRun:
             pending = self._pending.popleft()
             yield pending.block, self._scores(pending)
 
-    def _queue(self, feeds: Feeds) -> "Future[Inference]":
-        model = self._model
+    def _queue(self, masks: MaskBlock) -> "Future[Inference]":
+        model, series = self._model, self._series(masks)
         while True:
             try:
                 return model.pool.submit(
                     model.served,
                     self._variant,
-                    feeds,
+                    self._constant,
                     model.call,
                     job=self,
                     priority=Priority.EXPLAIN,
-                    images=self._batch,
+                    images=len(masks),
+                    series=series,
                 )
             except Overloaded:
                 running = [each for p in self._pending for each in p.futures if not each.done()]
@@ -128,21 +145,18 @@ class MaskRun:
                     raise
                 wait(running[0], model.call)
 
-    @property
-    def _variant(self) -> Masked:
-        tables = self._tables
-        return Masked(MaskShape(self._batch, tables.rows.shape[2], tables.shifts, clip=tables.clip))
-
-    def _feeds(self, block: MaskBlock, start: int) -> Feeds:
-        part = block[start : start + self._batch]
-        grids, shifts = part.grids, part.shifts
-        missing = self._batch - len(grids)
-        if missing:
-            grids = np.pad(grids, ((0, missing), (0, 0), (0, 0)))
-            shifts = np.pad(shifts, ((0, missing), (0, 0)))
-        return {**self._constant, "grid": grids, "shift": shifts}
+    def _series(self, masks: MaskBlock) -> Feeds:
+        """The masks' strips and columns, inferences x batch x pixels x cells."""
+        series = {"strips": masks.strips(self._tables), "columns": masks.columns(self._tables)}
+        if missing := -len(masks) % self._batch:
+            padding = ((0, missing), (0, 0), (0, 0))
+            series = {name: np.pad(each, padding) for name, each in series.items()}
+        return {
+            name: each.reshape(-1, self._batch, *each.shape[1:]) for name, each in series.items()
+        }
 
     def _scores(self, pending: Pending) -> Scores:
+        """Masks x targets; a unit that was filled up ends with masks that are none."""
         outputs = [wait(future, self._model.call).outputs for future in pending.futures]
         scores = [self._model.task.scores(each)[:, self._targets] for each in outputs]
         joined: Scores = np.concatenate(scores)[: len(pending.block)].astype(np.float32)

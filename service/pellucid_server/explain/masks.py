@@ -124,8 +124,16 @@ class MaskBlock:
         grids = np.concatenate([block.grids for block in blocks])
         return cls(blocks[0].start, grids, np.concatenate([block.shifts for block in blocks]))
 
+    def strips(self, tables: MaskTables) -> Masks:
+        """Grids upsampled along the rows alone: masks x height x cells."""
+        strips: Masks = tables.rows[self.shifts[:, 0]] @ self.grids.astype(np.float32)
+        return strips
+
+    def columns(self, tables: MaskTables) -> Masks:
+        """What strips are multiplied with to upsample the columns: masks x width x cells."""
+        return tables.columns[self.shifts[:, 1]]
+
     def render(self, tables: MaskTables) -> Masks:
         """Masks x height x width."""
-        rows, columns = tables.rows[self.shifts[:, 0]], tables.columns[self.shifts[:, 1]]
-        masks: Masks = rows @ self.grids.astype(np.float32) @ columns.transpose(0, 2, 1)
+        masks: Masks = self.strips(tables) @ self.columns(tables).transpose(0, 2, 1)
         return np.clip(masks, 0, 1, out=masks) if tables.clip else masks

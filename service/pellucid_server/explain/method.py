@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pellucid_server.explain.masks import MaskBlock, MaskTables
 from pellucid_server.types import Size, Task
 
-Maps = NDArray[np.float32]
-"""Targets x height x width."""
+Map = NDArray[np.float32]
+"""Height x width."""
 
 
 class Problem(Protocol):
@@ -40,18 +40,19 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a method is; the maps and their errors are computed where they are asked for."""
+    """How far a method is; maps and errors come one by one and are computed on the way."""
 
     done: int
-    maps: Callable[[], Maps]
+    maps: Callable[[], Iterator[Map]]
+    """That of each target, in order."""
     correlations: tuple[float | None, ...] = ()
     """For each target how well its map correlates (Pearson) with the one that endless work
     would give: an estimate on the safe side, None while too little is known. Empty for
     methods that draw nothing at random."""
     spreads: tuple[float | None, ...] = ()
     """For each target the root mean square of its map's standard error, known with the former."""
-    standard_errors: Callable[[], Maps | None] = lambda: None
-    """Of each pixel of each map; None while too little is known."""
+    standard_errors: Callable[[], Iterator[Map]] = lambda: iter(())
+    """Of each pixel of each map; none while too little is known."""
 
 
 Run = Callable[[Problem, Any], Iterator[Progress]]
@@ -67,7 +68,9 @@ class Method:
     parameters: type[Any]
     tasks: tuple[Task, ...]
     units: Callable[[Any], int]
-    """Units of work that a call with these parameters takes."""
+    """Units of work that a call with these parameters takes, at most."""
+    fewest: Callable[[Any], int]
+    """And at least, where it may stop early."""
     run: Run
 
 
@@ -83,11 +86,14 @@ def method(
     parameters: type[Any],
     tasks: tuple[Task, ...],
     units: Callable[[Any], int],
+    fewest: Callable[[Any], int] | None = None,
 ) -> Callable[[F], F]:
     """Registers a function as a method of explanation."""
 
     def register(run: F) -> F:
-        METHODS[name] = Method(name, description, reference, parameters, tasks, units, run)
+        METHODS[name] = Method(
+            name, description, reference, parameters, tasks, units, fewest or units, run
+        )
         return run
 
     return register

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pellucid_server.errors import InvalidInput
-from pellucid_server.explain.convergence import Convergence
+from pellucid_server.explain.convergence import STRATA, Convergence
 from pellucid_server.explain.designs import DESIGNS
 from pellucid_server.explain.masks import MaskTables
 from pellucid_server.explain.method import Problem, Progress, method
@@ -76,6 +76,15 @@ class RiseParameters:
             )
 
 
+def fewest(parameters: RiseParameters) -> int:
+    """Masks of a run that stops as soon as it may."""
+    if not parameters.stop_at:
+        return parameters.num_masks
+    any_shift = (1, 1)
+    design = DESIGNS[parameters.design](parameters.num_cells, any_shift, parameters.prob, 0)
+    return min(parameters.num_masks, STRATA * design.stratum)
+
+
 @method(
     "rise",
     description="Hides random parts of the image and weighs each by the score that is left.",
@@ -83,6 +92,7 @@ class RiseParameters:
     parameters=RiseParameters,
     tasks=(Task.CLASSIFICATION,),
     units=lambda parameters: parameters.num_masks,
+    fewest=fewest,
 )
 def rise(problem: Problem, parameters: RiseParameters) -> Iterator[Progress]:
     """Yields after every block of masks; all targets cost one pass."""

@@ -1,5 +1,6 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import openvino as ov
 
 from pellucid_server.runtime.convert import from_openvino, to_openvino
@@ -26,6 +27,33 @@ class Compiled:
         request = self._requests[worker]
         tensors = {name: to_openvino(feeds[name], kind) for name, kind in self._inputs}
         request.infer(tensors, share_inputs=True)
+        return self._read(request)
+
+    def infer_series(
+        self, worker: int, feeds: Feeds, series: Feeds, pause: Callable[[], bool]
+    ) -> Outputs:
+        """Runs once for each entry of the series' arrays; outputs are joined along the batch.
+
+        Only what changes is written between runs. `pause` is called there: it may raise to end
+        the series, and returns whether it used the worker for something else.
+        """
+        slots = {name: np.empty_like(values[0]) for name, values in series.items()}
+        self._bind(worker, {**feeds, **slots})
+        results = []
+        for step in range(len(next(iter(series.values())))):
+            if step and pause():
+                self._bind(worker, {**feeds, **slots})
+            for name, values in series.items():
+                slots[name][...] = values[step]
+            self._requests[worker].infer(share_outputs=True)
+            results.append(self._read(self._requests[worker]))
+        return {name: np.concatenate([each[name] for each in results]) for name in results[0]}
+
+    def _bind(self, worker: int, feeds: Feeds) -> None:
+        for name, kind in self._inputs:
+            self._requests[worker].set_tensor(name, to_openvino(feeds[name], kind))
+
+    def _read(self, request: ov.InferRequest) -> Outputs:
         return {name: from_openvino(request.get_tensor(port)) for name, port in self._outputs}
 
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import structlog
 
 from pellucid_server.call import Call
-from pellucid_server.errors import DeadlineExceeded, InferenceFailed, PellucidError
+from pellucid_server.errors import Cancelled, DeadlineExceeded, InferenceFailed, PellucidError
 from pellucid_server.runtime.device import Device
 from pellucid_server.runtime.scheduling import Priority, Scheduler, Taken
 from pellucid_server.runtime.served import ServedModel
@@ -22,7 +23,7 @@ from pellucid_server.types import Feeds, Outputs
 log = structlog.get_logger()
 
 GUESS, SHORTEST = 0.01, 1e-6
-"""Seconds that a unit is taken to need before one of its kind ran, and the least it is charged."""
+"""Seconds that an image is taken to need before one of its kind ran, and the least it costs."""
 MEMORY = 16
 """Units over which their seconds are averaged."""
 
@@ -47,31 +48,39 @@ class Unit:
     priority: Priority
     images: int = 1
     """Images or masks in it."""
+    series: Feeds = field(default_factory=dict)
+    """Feeds that change, with an entry for each of several inferences; none: there is one."""
     arrival: float = field(default_factory=time.monotonic)
     future: "Future[Inference]" = field(default_factory=Future)
     failed_on: set[Device] = field(default_factory=set)
 
+    @property
+    def steps(self) -> int:
+        """Inferences in it."""
+        return len(next(iter(self.series.values()))) if self.series else 1
+
 
 class Costs:
-    """Seconds that units of each kind took lately: what tenants are charged."""
+    """Seconds that an image of each kind took lately: what tenants are charged."""
 
     def __init__(self) -> None:
         self._seconds: WeakKeyDictionary[ServedModel, dict[Variant, float]] = WeakKeyDictionary()
 
     def of(self, unit: Unit) -> float:
         """What a unit will take, by the ones before it."""
-        return self._seconds.get(unit.model, {}).get(unit.variant, GUESS)
+        return self._seconds.get(unit.model, {}).get(unit.variant, GUESS) * unit.images
 
     def of_kind(self, model: ServedModel, kind: type[Variant]) -> float:
-        """Seconds of a unit of this kind; 0 before one ran."""
+        """Seconds of an image of this kind; 0 before one ran."""
         known = self._seconds.get(model, {})
         return max((each for form, each in known.items() if isinstance(form, kind)), default=0.0)
 
     def observe(self, unit: Unit, seconds: float) -> None:
         """Notes what a unit took."""
         known = self._seconds.setdefault(unit.model, {})
-        before = known.get(unit.variant, seconds)
-        known[unit.variant] = max(before + (seconds - before) / MEMORY, SHORTEST)
+        latest = seconds / unit.images
+        before = known.get(unit.variant, latest)
+        known[unit.variant] = max(before + (latest - before) / MEMORY, SHORTEST)
 
 
 class Dispatcher:
@@ -88,6 +97,9 @@ class Dispatcher:
         self.costs = Costs()
         self._resting: set[Device] = set()
         self._count_workers()
+        for priority in Priority:
+            gauge = metrics.queue_length.labels(priority.name.lower())
+            gauge.set_function(partial(scheduler.waiting_of, priority))
         self._threads = [
             threading.Thread(
                 target=self._serve,
@@ -121,9 +133,9 @@ class Dispatcher:
                 tenant=unit.call.tenant,
                 deadline=unit.call.deadline,
                 cost=self.costs.of(unit),
+                steps=unit.steps,
                 job=job,
             )
-            self._tell_waiting()
             # One free worker is enough, unless it may be one of a device that rests.
             self._changed.notify(self.workers if self._resting else 1)
         return unit.future
@@ -132,7 +144,6 @@ class Dispatcher:
         """Drops the units of a job that still wait; those that run finish."""
         with self._changed:
             dropped = self._scheduler.cancel(job)
-            self._tell_waiting()
         for unit in dropped:
             unit.future.cancel()
 
@@ -156,7 +167,6 @@ class Dispatcher:
                     taken = self._scheduler.take(now)
                     self._expire(now)
                     if taken is not None:
-                        self._tell_waiting()
                         return taken
                 self._changed.wait(self._patience(device, now))
         return None
@@ -174,21 +184,49 @@ class Dispatcher:
                 unit.future.set_exception(DeadlineExceeded("the deadline passed while waiting"))
 
     def _run(self, device: Device, worker: int, taken: "Taken[Unit]") -> None:
-        unit = taken.unit
+        unit, aside = taken.unit, Aside(self, device, worker, taken)
+        if unit.call.cancelled.is_set():
+            self._finish(taken, None, Cancelled("the caller hung up"))
+            return
         start = time.monotonic()
         try:
             compiled = device.compiled(unit.model, unit.variant)
-            outputs = compiled.infer(worker, unit.feeds)
+            if unit.series:
+                outputs = compiled.infer_series(worker, unit.feeds, unit.series, aside)
+            else:
+                outputs = compiled.infer(worker, unit.feeds)
         except PellucidError as error:
             self._finish(taken, None, error)
         except Exception as error:  # noqa: BLE001 - whatever a device throws, the unit is not lost
             self._failed(device, taken, error)
         else:
             self._recover(device)
-            seconds = time.monotonic() - start
+            seconds = time.monotonic() - start - aside.seconds
             self.costs.observe(unit, seconds)
             self._finish(taken, Inference(outputs, start - unit.arrival, seconds), None)
             self._observe(device, unit, start - unit.arrival, seconds)
+        if unit.call.cancelled.is_set():  # what ran meanwhile was for nobody
+            masks = unit.images // unit.steps
+            self._metrics.cancelled_inferences.labels(device.spec.name).inc(masks)
+
+    def stand_aside(self, device: Device, worker: int, taken: "Taken[Unit]") -> bool:
+        """Between two inferences of a unit: runs what goes first; whether there was any.
+
+        Raises:
+            Cancelled, DeadlineExceeded: nobody waits for the rest.
+        """
+        taken.unit.call.check()
+        if self._scheduler.abandoned(taken):
+            raise Cancelled("the rest is not needed")
+        ran = False
+        while self._scheduler.contended(taken) and device.rest_until <= time.monotonic():
+            with self._changed:
+                other = self._scheduler.overtaking(taken, time.monotonic())
+            if other is None:
+                return ran
+            self._run(device, worker, other)
+            ran = True
+        return ran
 
     def _failed(self, device: Device, taken: "Taken[Unit]", error: Exception) -> None:
         """Tries the unit elsewhere; one that fails wherever it is tried is at fault itself."""
@@ -244,8 +282,6 @@ class Dispatcher:
         metrics.queue_seconds.labels(model, unit.priority.name.lower()).observe(queue)
         metrics.compute_seconds.labels(model, device.spec.name).observe(seconds)
         metrics.batch_size.labels(model).observe(unit.images)
-        if unit.call.cancelled.is_set():
-            metrics.cancelled_inferences.labels(device.spec.name).inc(unit.images)
 
     def _count_workers(self) -> None:
         up = [device for device in self._devices if device not in self._resting]
@@ -253,9 +289,23 @@ class Dispatcher:
         for device in self._devices:
             self._metrics.device_up.labels(device.spec.name).set(device in up)
 
-    def _tell_waiting(self) -> None:
-        for priority, count in self._scheduler.waiting().items():
-            self._metrics.queue_length.labels(priority.name.lower()).set(count)
+
+@dataclass(eq=False)
+class Aside:
+    """A unit's pauses: lets others pass, and keeps how long they took, in seconds."""
+
+    dispatcher: Dispatcher
+    device: Device
+    worker: int
+    taken: "Taken[Unit]"
+    seconds: float = 0.0
+
+    def __call__(self) -> bool:
+        """Whether something else ran."""
+        start = time.monotonic()
+        ran = self.dispatcher.stand_aside(self.device, self.worker, self.taken)
+        self.seconds += time.monotonic() - start
+        return ran
 
 
 def _at_fault(unit: Unit) -> InferenceFailed:

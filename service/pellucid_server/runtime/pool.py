@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import openvino as ov
 import structlog
@@ -21,6 +22,7 @@ from pellucid_server.types import Feeds
 
 log = structlog.get_logger()
 
+NONE: Feeds = MappingProxyType({})
 PATIENCE = 0.05
 """Seconds between looks at whether a waiting caller hung up."""
 
@@ -92,17 +94,23 @@ class ModelPool:
         job: Hashable,
         priority: Priority,
         images: int = 1,
+        series: Feeds = NONE,
     ) -> "Future[Inference]":
-        """Queues one inference of a job; as `infer` without the wait."""
+        """Queues a unit of a job; as `infer` without the wait.
+
+        `series` has feeds that change, with an entry for each of several inferences: they run
+        one after another on one device, higher classes go first between them, and their outputs
+        are joined along the batch. A unit of many costs little more than a unit of one.
+        """
         self.prepare(model, variant)
         call.check()
-        unit = Unit(model, variant, feeds, call, priority, images)
+        unit = Unit(model, variant, feeds, call, priority, images, series)
         return self._dispatcher.submit(unit, job)
 
     def masks_seconds(self, model: ServedModel, masks: int) -> float:
         """How long so many masks will take on all devices; 0 before any ran."""
         seconds = self._dispatcher.costs.of_kind(model, Masked)
-        return seconds * masks / (self.settings.mask_batch * self.workers)
+        return seconds * masks / self.workers
 
     def cancel(self, job: Hashable) -> None:
         """Drops what waits of a job; what runs finishes."""

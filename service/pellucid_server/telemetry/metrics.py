@@ -43,7 +43,7 @@ class Metrics:
         )
         self.queue_length = Gauge(
             "pellucid_queue_length",
-            "Inferences that wait, by class.",
+            "Units that wait, by class: an inference, or a few masks.",
             ("priority",),
             registry=registry,
         )
@@ -67,14 +67,14 @@ class Metrics:
         )
         self.compute_seconds = Histogram(
             "pellucid_compute_seconds",
-            "Time of inferences on the device.",
+            "Time of units on the device: an inference, or a few masks one after another.",
             ("model", "device"),
             buckets=SECONDS,
             registry=registry,
         )
         self.batch_size = Histogram(
             "pellucid_batch_size",
-            "Images or masks in one inference.",
+            "Images or masks in one unit of work.",
             ("model",),
             buckets=COUNTS,
             registry=registry,

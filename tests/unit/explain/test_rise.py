@@ -6,7 +6,7 @@ import pytest
 from pellucid_server.errors import InvalidInput
 from pellucid_server.explain.designs import DESIGNS
 from pellucid_server.explain.parameters import ParameterValue, parse
-from pellucid_server.explain.rise import RiseParameters, rise
+from pellucid_server.explain.rise import RiseParameters, fewest, rise
 
 from .conftest import Regions
 
@@ -15,7 +15,7 @@ from .conftest import Regions
 def test_map_is_highest_on_what_the_score_rests_on(problem: Regions, design: str) -> None:
     """The mean map inside a class's region exceeds that outside, for each class in one pass."""
     *_, last = rise(problem, RiseParameters(num_masks=1000, design=design))
-    for values, region in zip(last.maps(), problem.regions, strict=True):
+    for values, region in zip(np.stack([*last.maps()]), problem.regions, strict=True):
         inside = np.zeros(problem.size, bool)
         inside[region] = True
         peak = np.unravel_index(values.argmax(), values.shape)
@@ -35,9 +35,9 @@ def test_progress_counts_every_mask_once(problem: Regions, design: str) -> None:
 def test_partial_maps_are_maps_of_fewer_masks(problem: Regions, design: str) -> None:
     """The maps at 64 of 200 masks equal those of a call with 64 masks, bit for bit."""
     steps = rise(problem, RiseParameters(num_masks=200, seed=2, design=design))
-    partial = next(step for step in steps if step.done == 64).maps()
+    partial = next(step for step in steps if step.done == 64)
     *_, whole = rise(problem, RiseParameters(num_masks=64, seed=2, design=design))
-    assert np.array_equal(partial, whole.maps())
+    assert np.array_equal([*partial.maps()], [*whole.maps()])
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -60,6 +60,16 @@ def test_hadamard_stops_before_the_others(problem: Regions) -> None:
         done[design] = last.done
     assert done["hadamard"] < done["centred"] / 2
     assert done["hadamard"] < done["plain"] / 2
+
+
+def test_a_run_that_may_stop_is_told_to_need_few_masks(problem: Regions) -> None:
+    """Of an easy problem it ends exactly there: 4 strata of 128; without stop_at never."""
+    problem.noise = 0
+    parameters = RiseParameters(num_masks=5_000, stop_at=0.01)
+    *_, last = rise(problem, parameters)
+    assert last.done == fewest(parameters) == 512
+    assert fewest(RiseParameters(num_masks=100, stop_at=0.9)) == 100
+    assert fewest(RiseParameters(num_masks=5_000)) == 5_000
 
 
 @pytest.mark.parametrize("stop_at", [0.0, 0.999])

@@ -1,7 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from pellucid_server.call import Call
 from pellucid_server.datatypes import NUMPY_TYPES
 from pellucid_server.errors import Cancelled, DeadlineExceeded, ModelUnavailable
 from pellucid_server.runtime.device import device_specs
+from pellucid_server.runtime.dispatcher import Inference
 from pellucid_server.runtime.pool import ModelPool, PoolSettings
 from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.variants import AS_IS
 from pellucid_server.spec import ModelSpec
 from pellucid_server.telemetry.metrics import Metrics
-from pellucid_server.types import Port
+from pellucid_server.types import Feeds, Port
 
 OPENVINO_TYPES = {
     "BOOL": ov.Type.boolean, "UINT8": ov.Type.u8, "UINT16": ov.Type.u16, "UINT32": ov.Type.u32,
@@ -217,6 +218,60 @@ def test_a_cancelled_job_frees_the_device_within_one_batch(
     )
     assert (done or 0) <= 1
     assert sum(unit.done() and not unit.cancelled() for unit in units) < 10
+
+
+def series(count: int) -> Feeds:
+    return {"data": np.stack([np.full((2, 3), index, np.float32) for index in range(count)])}
+
+
+def test_a_series_gives_the_outputs_of_each_run_in_order(pool: ModelPool) -> None:
+    """Three runs of a batch of two: six rows, each its own."""
+    job = object()
+    future = pool.submit(
+        identity(), AS_IS, {}, Call(), job=job, priority=Priority.EXPLAIN, series=series(3)
+    )
+    assert future.result(30).outputs["output"][:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def long_series(pool: ModelPool, model: ServedModel, call: Call) -> "Future[Inference]":
+    """Fifty runs of some tens of milliseconds in one unit."""
+    pool.prepare(model, AS_IS)
+    data = {"data": np.zeros((50, 1200, 1200), np.float32)}
+    return pool.submit(
+        model, AS_IS, {}, call, job=call, priority=Priority.EXPLAIN, images=50, series=data
+    )
+
+
+def test_a_prediction_goes_before_the_next_run_of_a_series(pool: ModelPool) -> None:
+    """Of the same model, on the same request: both have their own answers."""
+    model, call = heavy(), Call()
+    future = long_series(pool, model, call)
+    for value in (1.0, 2.0):
+        feeds = {"data": np.full((1200, 1200), value, np.float32)}
+        output = pool.infer(model, AS_IS, feeds, Call()).outputs["output"]
+        assert output.min() > 0.99  # tanh of large sums
+        assert not future.done()
+    assert not future.result(60).outputs["output"].any()
+
+
+@pytest.mark.parametrize("hang_up", [True, False])
+def test_a_cancelled_series_ends_after_the_run_at_hand(
+    pool: ModelPool, metrics: Metrics, *, hang_up: bool
+) -> None:
+    """Whether the caller hung up or the rest is not needed: of fifty runs one ends."""
+    model, call = heavy(), Call()
+    future = long_series(pool, model, call)
+    while not future.running() and pool._dispatcher._scheduler.waiting_of(Priority.EXPLAIN):
+        time.sleep(0.001)
+    if hang_up:
+        call.cancelled.set()
+    pool.cancel(call)
+    with pytest.raises(Cancelled):
+        future.result(30)
+    done = metrics.registry.get_sample_value(
+        "pellucid_inferences_after_cancel_total", {"device": "CPU"}
+    )
+    assert (done or 0) <= 1
 
 
 def test_the_request_is_free_again_after_a_failure(pool: ModelPool) -> None:

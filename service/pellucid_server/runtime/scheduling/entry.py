@@ -21,6 +21,13 @@ class Entry(Generic[U]):
     cost: float
     deadline: float
     submitted: float
+    steps: int = 1
+    """Turns that it takes: between them other classes may go first."""
+
+    @property
+    def turn(self) -> float:
+        """The cost of one turn."""
+        return self.cost / self.steps
 
 
 @dataclass(frozen=True, eq=False, slots=True)

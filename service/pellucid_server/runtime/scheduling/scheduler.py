@@ -7,7 +7,7 @@ from pellucid_server.errors import DeadlineExceeded, Overloaded
 from pellucid_server.runtime.scheduling.entry import Entry, Taken, U
 from pellucid_server.runtime.scheduling.fair_queue import FairQueue
 from pellucid_server.runtime.scheduling.policy import Policy, Priority
-from pellucid_server.runtime.scheduling.shares import Shares
+from pellucid_server.runtime.scheduling.shares import Charges, Shares
 from pellucid_server.runtime.scheduling.speed import Speed
 from pellucid_server.runtime.scheduling.tag_heap import TagHeap
 
@@ -50,6 +50,7 @@ class Scheduler(Generic[U]):
         tenant: str = "",
         deadline: float = math.inf,
         cost: float = 1.0,
+        steps: int = 1,
     ) -> None:
         """Lets a unit wait for its turn.
 
@@ -61,6 +62,7 @@ class Scheduler(Generic[U]):
             tenant: whom it is charged to.
             deadline: the time after which nobody wants its result.
             cost: its work, relative to others'.
+            steps: turns of equal cost that it is made of; see `overtaking`.
 
         Raises:
             Overloaded: the queue is full; half of it is worked off after `retry_after`.
@@ -70,7 +72,7 @@ class Scheduler(Generic[U]):
         if not 0 < cost < math.inf:
             raise ValueError(f"the cost of a unit must be above 0 and finite, not {cost}")
         self._drop_expired(now)
-        entry = Entry(unit, next(self._orders), priority, tenant, job, cost, deadline, now)
+        entry = Entry(unit, next(self._orders), priority, tenant, job, cost, deadline, now, steps)
         self._admit(entry)
         self._queues[priority].add(entry)
         self._file(entry)
@@ -78,10 +80,33 @@ class Scheduler(Generic[U]):
     def take(self, now: float) -> Taken[U] | None:
         """The next unit; it must end with `done` or `give_back`."""
         self._drop_expired(now)
-        heads = {each: head.cost for each in Priority if (head := self._queues[each].head())}
+        heads = {each: head.turn for each in Priority if (head := self._queues[each].head())}
         if not heads:
             return None
         priority, charges = self._shares.pick(heads)
+        return self._start(priority, charges, now)
+
+    def overtaking(self, running: Taken[U], now: float) -> Taken[U] | None:
+        """The unit of a higher class that goes before the next turn of one that runs.
+
+        So a unit of many turns stands aside for higher classes as often as so many units would.
+        """
+        self._drop_expired(now)
+        own = running.entry.priority
+        heads = {each: head.turn for each in Priority if (head := self._queues[each].head())}
+        priority, charges = self._shares.pick({**heads, own: running.entry.turn}, lowest=own)
+        return None if priority == own else self._start(priority, charges, now)
+
+    def contended(self, running: Taken[U]) -> bool:
+        """Whether another class waits: a look without a lock is enough to go on."""
+        own = running.entry.priority
+        return any(len(queue) for each, queue in self._queues.items() if each != own)
+
+    def abandoned(self, running: Taken[U]) -> bool:
+        """Whether the job of a running unit was cancelled."""
+        return running.entry.order in self._abandoned
+
+    def _start(self, priority: Priority, charges: Charges, now: float) -> Taken[U]:
         entry = self._queues[priority].pop()
         self._unfile(entry)
         self._running[entry.order] = entry
@@ -137,6 +162,10 @@ class Scheduler(Generic[U]):
     def waiting(self) -> Mapping[Priority, int]:
         """How many units wait in each class."""
         return {priority: len(queue) for priority, queue in self._queues.items()}
+
+    def waiting_of(self, priority: Priority) -> int:
+        """How many units wait in one class."""
+        return len(self._queues[priority])
 
     def estimate_wait(self, priority: Priority, tenant: str = "", job: Hashable = None) -> float:
         """Seconds until one more unit would start, if nothing else came; 0 before any ran."""

@@ -21,15 +21,22 @@ class Shares:
         self._shares = shares
         self._owed: dict[Debt, float] = {}
 
-    def pick(self, heads: Mapping[Priority, float]) -> tuple[Priority, Charges]:
+    def pick(
+        self, heads: Mapping[Priority, float], lowest: Priority = Priority.BULK
+    ) -> tuple[Priority, Charges]:
         """The class that is next, and what that changes in the debts.
 
         Args:
-            heads: the cost of the next unit of each class that waits; at least one.
+            heads: the cost of the next turn of each class that waits; at least one.
+            lowest: classes below it earn, but are not next.
         """
         self._owed = {debt: owed for debt, owed in self._owed.items() if debt[1] in heads}
         top, *lower = sorted(heads)
-        due = (each for each in lower if self._due(top, each) >= heads[each] - ROUNDING)
+        due = (
+            each
+            for each in lower
+            if each <= lowest and self._due(top, each) >= heads[each] - ROUNDING
+        )
         chosen = next(due, top)
         charges = (*self._paid(top, chosen, heads[chosen]), *self._earned(chosen, heads))
         for debt, change in charges:

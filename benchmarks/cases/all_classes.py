@@ -23,8 +23,8 @@ class Size:
     full=Size(7),
 )
 def all_classes(size: Size) -> Series:
-    """Time of the whole call, 200 MB of maps on their way to the caller among it."""
-    with serving("--precision=bf16") as server:
+    """Time of the whole call in f32, 200 MB of maps on their way to the caller among it."""
+    with serving("--precision=f32") as server:
         server.explain(COFFEE, num_masks=32)
         pairs = interleave(
             size.pairs,

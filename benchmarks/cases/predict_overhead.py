@@ -12,7 +12,7 @@ from benchmarks.worker import Worker
 
 STREAMS = 2
 CALLERS = 8
-PRECISION = "bf16"
+PRECISION = "f32"
 MODEL_FILE = MODELS / CLASSIFIER / "1" / "model.xml"
 
 

@@ -36,7 +36,6 @@ TILE_TAGS = (322, 323)
 
 PIL.Image.MAX_IMAGE_PIXELS = None  # the limit is ours: a setting, with an error that names it
 
-
 REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -168,12 +167,13 @@ def _fast_jpeg(file: PIL.Image.Image, data: bytes, needed: Size | None) -> Image
     if file.format not in {"JPEG", "MPO"} or file.mode not in {"RGB", "L"}:
         return None
     factor = _factor(file.size, needed)
-    flags = REDUCED.get(factor, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
+    # A reduced picture comes as BGR alone.
+    flags = REDUCED.get(factor, cv2.IMREAD_COLOR_RGB) | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     expected = tuple(-(-side // factor) for side in file.size)
     if image is None or image.shape[1::-1] != expected:
         return None
-    rgb: Array = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    rgb: Array = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if factor > 1 else image
     return rgb
 
 

@@ -122,11 +122,15 @@ class Observer:
             self._log.warning("call", error=str(error), **facts)
 
 
-def open_exchange(method: str, context: grpc.ServicerContext) -> Exchange:
-    """Takes up a call and tells the caller its id."""
+def open_exchange(method: str, context: grpc.ServicerContext, *, stream: bool) -> Exchange:
+    """Takes up a call and tells the caller its id: of a stream at once, else with the answer."""
     exchange = Exchange(open_call(context), method, context.peer())
+    metadata = ((REQUEST_ID, exchange.call.request_id),)
+    if not stream:  # a message less on the wire
+        context.set_trailing_metadata(metadata)
+        return exchange
     with suppress(grpc.RpcError):  # the caller hung up already: `call` knows
-        context.send_initial_metadata(((REQUEST_ID, exchange.call.request_id),))
+        context.send_initial_metadata(metadata)
     return exchange
 
 

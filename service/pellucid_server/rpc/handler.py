@@ -35,7 +35,7 @@ def answers(
 
     @wraps(method)
     def handle(servicer: S, request: Request, context: grpc.ServicerContext) -> Response:
-        exchange = open_exchange(f"{servicer.service}/{method.__name__}", context)
+        exchange = open_exchange(f"{servicer.service}/{method.__name__}", context, stream=False)
         try:
             with servicer.observer.observe(exchange):
                 return method(servicer, request, exchange)
@@ -52,7 +52,7 @@ def streams(
 
     @wraps(method)
     def handle(servicer: S, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
-        exchange = open_exchange(f"{servicer.service}/{method.__name__}", context)
+        exchange = open_exchange(f"{servicer.service}/{method.__name__}", context, stream=True)
         try:
             with servicer.observer.observe(exchange):
                 yield from method(servicer, request, exchange)

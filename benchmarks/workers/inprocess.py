@@ -2,6 +2,7 @@
 
 import argparse
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ class Predictor:
         self._compiled = core.compile_model(_behind_pixels(core.read_model(path)), "CPU", settings)
         self._local = threading.local()
         self._jpeg = np.frombuffer(small_jpeg(), np.uint8)
+        self.predict()  # the first use of OpenVINO's types is not safe from several threads
 
     def predict(self) -> int:
         """The best class."""
@@ -44,9 +46,13 @@ class Predictor:
         self._local.request.infer({0: resized[None]}, share_inputs=True)
         return int(self._local.request.get_output_tensor().data.argmax())
 
-    def work(self, callers: int, seconds: float) -> float:
-        """Predicts for so long; images done."""
-        return together(self.predict, callers, seconds)
+    def work(self, callers: int, seconds: float = 0, images: int = 0) -> float:
+        """Predicts for so long, or so many; images done."""
+        if not images:
+            return together(self.predict, callers, seconds)
+        with ThreadPoolExecutor(callers) as threads:
+            list(threads.map(lambda _: self.predict(), range(images)))
+        return images
 
 
 def _behind_pixels(model: ov.Model) -> ov.Model:

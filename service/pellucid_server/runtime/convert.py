@@ -3,7 +3,10 @@
 import numpy as np
 import openvino as ov
 
+from pellucid_server.runtime.workarounds import fill_type_tables
 from pellucid_server.types import Array
+
+fill_type_tables()
 
 
 def to_openvino(array: Array, kind: ov.Type) -> ov.Tensor:

@@ -1,9 +1,24 @@
-"""Ways round faults of OpenVINO that would give silent wrong answers."""
+"""Ways round faults of OpenVINO that would give silent wrong answers, or none."""
 
+import numpy as np
 import openvino as ov
 from openvino.passes import ConstantFolding, Manager
 
 BYTES = (ov.Type.i8, ov.Type.u8)
+
+
+def fill_type_tables() -> None:
+    """Lets the bindings fill their tables of types while nobody else uses them.
+
+    They are filled on first use, behind a C++ lock, by code that gives Python's lock away.
+    In OpenVINO 2026.4, where another thread takes Python's lock then and asks for the same table,
+    each waits for the other, and with them all threads of the process, for ever.
+    """
+    for values in (np.zeros(1, np.float32), np.array([b"text"])):
+        tensor = ov.Tensor(values)
+        tensor.element_type.to_dtype()
+        ov.Type(values.dtype)
+    _ = ov.Tensor(np.zeros(1, np.float32)).data, ov.Tensor(np.array([b"text"])).bytes_data
 
 
 def unpack_weights(graph: ov.Model) -> ov.Model:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +54,32 @@ def test_only_weights_without_quantised_activations_are_unpacked() -> None:
     quantized = model(quantized=True)
     assert unpack_weights(quantized) is quantized
     assert unpack_weights(unpacked) is unpacked
+
+
+RACE = """
+import threading
+import pellucid_server.runtime.convert
+import numpy as np
+import openvino as ov
+
+barrier = threading.Barrier(16)
+
+def first_use():
+    barrier.wait()
+    assert ov.Tensor(np.zeros(3, np.float32)).element_type.to_dtype() == np.float32
+    assert ov.Type(np.dtype(np.uint8)) == ov.Type.u8
+
+threads = [threading.Thread(target=first_use) for _ in range(16)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("all went through")
+"""
+
+
+def test_the_first_threads_that_use_types_do_not_wait_for_each_other() -> None:
+    """Sixteen threads at once in a fresh process come through, three times."""
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", RACE], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert done.stdout == "all went through\n"

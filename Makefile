@@ -19,11 +19,11 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps -e .
 	@touch $(VENV)/.dev $(VENV)/.server
 
-$(VENV)/.server: requirements/server.lock pyproject.toml
+$(VENV)/.server: requirements/demo.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the server and the client into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/server.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/demo.lock
 	@$(BIN)/python -m pip install --quiet --no-deps -e .
 	@touch $(VENV)/.server
 
@@ -78,8 +78,9 @@ format: $(VENV)/.dev  ## Format the code
 
 lock: $(VENV)/.dev  ## Resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra server --group dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --all-extras --group dev -o requirements/dev.lock
 	$(COMPILE) -c requirements/dev.lock pyproject.toml --extra server -o requirements/server.lock
+	$(COMPILE) -c requirements/dev.lock pyproject.toml --extra server --extra optimize --extra report -o requirements/demo.lock
 	$(COMPILE) requirements/proto.in -o requirements/proto.lock
 
 clean:  ## Remove the environments and what was built

@@ -1,10 +1,14 @@
 """The composition root: settings become a running server."""
 
+import atexit
 import os
 import signal
+import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -13,12 +17,28 @@ from pellucid._version import __version__
 from pellucid_server.command_line import PROGRAM, SettingsError, read_settings
 from pellucid_server.config import Settings, StartError
 from pellucid_server.engine.engine import Engine
+from pellucid_server.engine.evaluation.board import Board
+from pellucid_server.engine.evaluation.comparer import Comparer
+from pellucid_server.engine.evaluation.optimizer import EvaluatedOptimizer
+from pellucid_server.engine.evaluation.plan import Planner
+from pellucid_server.engine.evaluation.renderer import Renderer
+from pellucid_server.engine.evaluation.run import Runner
+from pellucid_server.engine.evaluation.samples import ImageLimits
+from pellucid_server.engine.evaluation.service import Evaluations
+from pellucid_server.engine.evaluation.sweeper import Sweeper
 from pellucid_server.engine.explain import Explainer
+from pellucid_server.engine.optimize import ModelOptimizer
 from pellucid_server.engine.predict import Predictor
 from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.tasks import TaskModels
+from pellucid_server.errors import PellucidError
+from pellucid_server.evaluate.open import Places
+from pellucid_server.evaluate.sources.limits import Limits as DataLimits
+from pellucid_server.evaluate.store import Store, open_store
+from pellucid_server.evaluate.uploads import Uploads
 from pellucid_server.rpc.server import RpcServer, address, build_server
 from pellucid_server.runtime.device import device_specs
+from pellucid_server.runtime.optimize.optimizer import Optimizer
 from pellucid_server.runtime.pool import ModelPool, PoolSettings
 from pellucid_server.runtime.repository import ModelRepository
 from pellucid_server.runtime.scheduling import Policy, Priority
@@ -46,6 +66,7 @@ class Application:
         self.engine = engine
         self.server = server
         self.endpoint = endpoint
+        self._sweeper = Sweeper(engine.uploads, settings.uploads.sweep_interval)
         self._first_look = threading.Thread(target=self._look, name="first-look", daemon=True)
 
     @property
@@ -56,6 +77,7 @@ class Application:
     def start(self) -> None:
         """Listens at once; health says SERVING when the models of the repository are read."""
         self.server.start()
+        self._sweeper.start()
         self._first_look.start()
 
     def wait_until_ready(self) -> None:
@@ -64,9 +86,12 @@ class Application:
 
     def stop(self) -> None:
         """Lets running calls end for `drain_seconds`, then closes everything."""
+        self.engine.evaluations.drain()
         self.server.stop(self.settings.drain_seconds)
         self.engine.models.close()
         self._first_look.join()
+        self.engine.evaluations.close()
+        self._sweeper.close()
         self.engine.predictor.close()
         self.engine.pool.close()
         if self.endpoint:
@@ -78,6 +103,7 @@ class Application:
         except Exception:  # the models that could be read are served
             log.exception("the first look at the models failed")
         self.engine.models.start()
+        self.engine.evaluations.start()
         self.server.health.start()
         log.info("ready", models=[entry.name for entry in self.engine.models.entries()])
 
@@ -100,7 +126,11 @@ def compose(settings: Settings) -> Application:
 
 
 def build_engine(settings: Settings, metrics: Metrics) -> Engine:
-    """Wires the use cases to the models and the device."""
+    """Wires the use cases to the models, the device and what is kept.
+
+    Raises:
+        StartError: the store of evaluations cannot be opened.
+    """
     pool = ModelPool(pool_settings(settings), metrics)
     tasks = TaskModels()
     models = ModelRepository(
@@ -114,7 +144,55 @@ def build_engine(settings: Settings, metrics: Metrics) -> Engine:
     sources = SourceReader(settings.data_roots, limits.image_pixels, limits.message_bytes, metrics)
     predictor = Predictor(models, pool, sources, tasks, limits.inputs)
     explainer = Explainer(models, pool, sources, tasks, metrics)
-    return Engine(models, sources, predictor, explainer, pool)
+    state = _state(settings)
+    data_limits = DataLimits(**settings.datasets.model_dump(exclude={"remotes"}))
+    uploads = Uploads(
+        state / "uploads",
+        quota=settings.uploads.quota_bytes,
+        expiry=settings.uploads.expiry,
+        limits=data_limits,
+    )
+    places = Places(settings.data_roots, settings.datasets.remotes, uploads, data_limits)
+    store = _store(settings, state)
+    planner = Planner(models, tasks, places)
+    image_limits = ImageLimits(limits.image_pixels, limits.message_bytes)
+    kept = settings.evaluations
+    runner = Runner(store, planner, pool, image_limits, Board(), kept.lease_seconds)
+    owner = f"{socket.gethostname()}-{os.getpid()}"
+    optimizer = ModelOptimizer(models, tasks, Optimizer(settings.model_repository))
+    return Engine(
+        models=models,
+        sources=sources,
+        predictor=predictor,
+        explainer=explainer,
+        pool=pool,
+        evaluations=Evaluations(store, planner, runner, owner, kept.concurrent),
+        comparer=Comparer(store, planner, explainer, models),
+        renderer=Renderer(store, planner, explainer, image_limits),
+        optimizer=EvaluatedOptimizer(optimizer, planner, image_limits),
+        uploads=uploads,
+    )
+
+
+def _state(settings: Settings) -> Path:
+    """The folder of what is kept."""
+    if settings.state is None:
+        folder = tempfile.TemporaryDirectory(prefix="pellucid-")
+        atexit.register(folder.cleanup)
+        return Path(folder.name)
+    try:
+        settings.state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"cannot use the folder {settings.state}: {error.strerror}") from error
+    return settings.state
+
+
+def _store(settings: Settings, state: Path) -> Store:
+    url = settings.evaluations.store or f"sqlite:///{state.resolve() / 'evaluations.db'}"
+    try:
+        return open_store(url)
+    except PellucidError as error:
+        raise StartError(f"cannot open the store of evaluations: {error.message}") from error
 
 
 def pool_settings(settings: Settings) -> PoolSettings:
@@ -164,6 +242,8 @@ def run(settings: Settings) -> None:
         metrics=address(settings.host, endpoint.port) if endpoint else None,
         encrypted=settings.tls.certificate is not None,
     )
+    if settings.state is None:
+        log.warning("evaluations and uploads are gone when the server ends: set --state")
     stopping.wait()
     log.info("stopping", drain_seconds=settings.drain_seconds)
     application.stop()

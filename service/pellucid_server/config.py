@@ -72,6 +72,50 @@ class Limits(Section):
     """Inferences of evaluations that wait."""
 
 
+class Datasets(Section):
+    """What a data set may cost, and from where it may come beside `data_roots`."""
+
+    remotes: Names = ()
+    """Schemes (s3) or beginnings of URIs (s3://bucket/folder) that may be read; none: no
+    remote data sets."""
+    files: PositiveInt = 5_000_000
+    """Most files of a data set."""
+    file_bytes: PositiveInt = 4 * 2**30
+    """Largest file of an archive, unpacked."""
+    total_bytes: PositiveInt = 2**40
+    """Most bytes of a data set, unpacked."""
+    ratio: PositiveInt = 250
+    """How many times its size something may unpack to; not looked at up to 16 MiB."""
+    spool_bytes: PositiveInt = 32 * 2**30
+    """Largest temporary copy of one archive."""
+    spool: Path | None = None
+    """Folder of temporary copies; none: the system's."""
+
+
+class UploadLimits(Section):
+    """Data sets that callers send."""
+
+    quota_bytes: PositiveInt = 100 * 2**30
+    """Most bytes of all uploads."""
+    expiry: Seconds = 7 * 24 * 3600
+    """Seconds without use after which an upload is removed."""
+    sweep_interval: Seconds = 600
+    """Seconds between looks for expired uploads."""
+
+
+class EvaluationSettings(Section):
+    """How evaluations are kept and run."""
+
+    store: str | None = None
+    """postgresql://USER@HOST/DATABASE, which replicas share, or sqlite:///FILE; none: SQLite in
+    the `state` folder."""
+    concurrent: Annotated[int, Field(ge=0, le=64)] = 1
+    """Evaluations that run at once on this server; 0: it accepts them, and others run them."""
+    lease_seconds: Seconds = 20
+    """Seconds after which a server that gives no sign of life is taken for dead: others, or it
+    when it is started again, go on with its evaluations."""
+
+
 class Logging(Section):
     """How the server logs."""
 
@@ -113,6 +157,9 @@ class Settings(Section):
     """Folder of the models."""
     data_roots: Paths = ()
     """Folders from which URIs may be read; none: URIs are refused."""
+    state: Path | None = None
+    """Folder of evaluations and uploads; none: a temporary one, which is gone when the server
+    ends."""
     poll_interval: Seconds = 1.0
     """Seconds between looks at the repository for changes."""
     devices: Annotated[Names, Field(min_length=1)] = ("CPU",)
@@ -142,5 +189,8 @@ class Settings(Section):
     """Age at which clients are asked to connect anew, so that new replicas get calls;
     none: never."""
     limits: Limits = Limits()
+    datasets: Datasets = Datasets()
+    uploads: UploadLimits = UploadLimits()
+    evaluations: EvaluationSettings = EvaluationSettings()
     log: Logging = Logging()
     tls: Tls = Tls()

@@ -6,6 +6,8 @@ PellucidError
 ├── OutsideRoot           a URI that leads out of the allowed roots
 ├── ModelUnavailable      a known model that cannot be served now
 ├── NotServed             part of the contract that this server does not answer yet
+├── EvaluationFailed      an evaluation ended with an error; the message has it
+├── Stopping              the server stops before there is an answer: ask again
 ├── Overloaded            no room in a queue: try again after `retry_after` seconds
 ├── DeadlineExceeded      the caller's time ran out
 ├── Cancelled             the caller hung up
@@ -40,6 +42,14 @@ class ModelUnavailable(PellucidError):
 
 class NotServed(PellucidError):
     """The contract has it, this server does not."""
+
+
+class EvaluationFailed(PellucidError):
+    """An evaluation ended with an error."""
+
+
+class Stopping(PellucidError):
+    """The server stops before there is an answer."""
 
 
 class Overloaded(PellucidError):

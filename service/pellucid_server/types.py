@@ -34,6 +34,7 @@ class Task(StrEnum):
     STYLE_TRANSFER = "style_transfer"
     INPAINTING = "inpainting"
     RAW = "raw"
+    REGRESSION = "regression"
 
 
 class PictureFormat(StrEnum):
@@ -216,6 +217,18 @@ class ImageResult:
     format: PictureFormat = PictureFormat.PNG
 
 
+@dataclass(frozen=True)
+class RegressionParameters:
+    """There are none."""
+
+
+@dataclass(frozen=True)
+class RegressionResult:
+    """Numbers, in the order of the model's output."""
+
+    values: tuple[float, ...]
+
+
 TaskParameters = (
     ClassificationParameters
     | DetectionParameters
@@ -224,6 +237,7 @@ TaskParameters = (
     | SuperResolutionParameters
     | StyleTransferParameters
     | InpaintingParameters
+    | RegressionParameters
 )
 PARAMETERS: Mapping[Task, type[TaskParameters]] = {
     Task.CLASSIFICATION: ClassificationParameters,
@@ -242,6 +256,7 @@ TaskResult = (
     | InstanceSegmentationResult
     | SemanticSegmentationResult
     | ImageResult
+    | RegressionResult
 )
 
 

@@ -20,14 +20,13 @@ from pellucid_server.engine.explanation import (
     OverlayOptions,
 )
 from pellucid_server.engine.masked import MaskedModel, MaskedProblem
+from pellucid_server.engine.predict import task_parameters
 from pellucid_server.engine.sources import SourceReader
-from pellucid_server.engine.targets import select_targets
 from pellucid_server.engine.tasks import TaskModels
 from pellucid_server.errors import DeadlineExceeded, InvalidInput, NotFound
 from pellucid_server.explain import (
     METHODS,
     Method,
-    Problem,
     Progress,
     describe,
     parse,
@@ -38,8 +37,9 @@ from pellucid_server.nearest import nearest
 from pellucid_server.runtime.pool import ModelPool
 from pellucid_server.runtime.repository import ModelRepository
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.tasks.objectives import Subject, Target, Wanted
 from pellucid_server.telemetry.metrics import Metrics
-from pellucid_server.types import Category, Image
+from pellucid_server.types import Image
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,15 @@ class Explainer:
         check_overlay(request.overlay)
         parameters = parse(method.parameters, request.parameters)
         task = self.tasks.get(served)
+        given = task_parameters(task, request.task_parameters, request.model_name)
+        wanted = Wanted(tuple(map(Target.of, request.targets)), request.top_k)
         image = self.sources.image(request.input, "input")
-        prepared = task.prepare(image, task.parameters())
-        masked = MaskedModel(self.pool, served, task, prepared.feeds[task.image.name], call)
-        scores = masked.unmasked_scores()
-        targets = select_targets(request.targets, request.top_k, scores, served.spec.labels)
-        problem = MaskedProblem(prepared.frame.input, [t.class_id for t in targets], masked)
+        prepared = task.view(image, given, wanted)
+        masked = MaskedModel(self.pool, served, task.image.name, prepared.feeds, call)
+        whole = masked.unmasked()
+        objective = task.objective(whole, prepared, given, wanted)
+        check_distinct(objective.subjects)
+        problem = MaskedProblem.of(prepared.frame.input, masked, objective, whole)
         total = method.units(parameters)
         check_time(self.pool.masks_seconds(served, method.fewest(parameters)), call)
         accepted = ExplainAccepted(
@@ -125,26 +128,26 @@ class Explainer:
             model_version=str(served.version),
             method=method.name,
             parameters=asdict(parameters),
-            targets=targets,
+            targets=tuple(each.category for each in objective.subjects),
             total=total,
             map_size=prepared.frame.input,
             input_size=prepared.frame.image,
+            boxes=tuple(each.box for each in objective.subjects),
         )
         return Job(
             request, start, served, method, parameters, problem, prepared.frame, image, accepted
         )
 
     def _explanations(self, job: "Job", last: Progress) -> Iterator[Explanation]:
-        known: Sequence[Convergence | None] = convergence(last) or [None] * len(
-            job.accepted.targets
-        )
+        subjects = job.problem.objective.subjects
+        known: Sequence[Convergence | None] = convergence(last) or [None] * len(subjects)
         maps = saliency_maps(last, job.frame.region, len(known))
         precision = self.pool.precision(job.served)
-        for target, saliency, each in zip(job.accepted.targets, maps, known, strict=True):
+        for subject, saliency, each in zip(subjects, maps, known, strict=True):
             yield Explanation(
-                target=target,
+                target=subject.category,
                 saliency_map=saliency,
-                overlay=job.overlay(target, saliency.values),
+                overlay=job.overlay(subject, saliency.values),
                 overlay_format=(job.request.overlay or OverlayOptions()).format,
                 model_name=job.served.name,
                 model_version=str(job.served.version),
@@ -154,6 +157,7 @@ class Explainer:
                 precision=precision,
                 elapsed=time.perf_counter() - job.start,
                 convergence=each,
+                box=subject.box,
             )
 
 
@@ -166,12 +170,12 @@ class Job:
     served: ServedModel
     method: Method
     parameters: Any
-    problem: Problem
+    problem: MaskedProblem
     frame: Frame
     image: Image
     accepted: ExplainAccepted
 
-    def overlay(self, target: Category, values: NDArray[np.float32]) -> Image | None:
+    def overlay(self, subject: Subject, values: NDArray[np.float32]) -> Image | None:
         """The map of a target drawn over the image, where asked for."""
         options = self.request.overlay
         if options is None:
@@ -180,7 +184,8 @@ class Job:
             self.image,
             self.frame,
             values,
-            title=f"{target.label or target.class_id} ({target.confidence:.1%})",
+            title=subject.caption,
+            box=subject.box,
             color_map=options.color_map,
             opacity=options.opacity,
             legend=options.legend,
@@ -191,6 +196,16 @@ def _method(name: str) -> Method:
     if name not in METHODS:
         raise NotFound(f"no method is called {name!r}.{nearest(name, METHODS)}", field="method")
     return METHODS[name]
+
+
+def check_distinct(subjects: Sequence[Subject]) -> None:
+    """Refuses to explain the same twice.
+
+    Raises:
+        InvalidInput: two targets name one class or one object.
+    """
+    if len(set(subjects)) < len(subjects):
+        raise InvalidInput("a target is named twice", field="targets")
 
 
 def check_time(expected: float, call: Call) -> None:

@@ -7,7 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid_server.explain import ParameterInfo, ParameterValue
-from pellucid_server.types import Box, Category, Image, PictureFormat, Size, Source, Task
+from pellucid_server.tasks.objectives import Target
+from pellucid_server.types import (
+    Box,
+    Category,
+    Image,
+    PictureFormat,
+    Size,
+    Source,
+    Task,
+    TaskParameters,
+)
 
 
 @dataclass(frozen=True)
@@ -22,18 +32,23 @@ class OverlayOptions:
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What to explain: targets are class indices or labels; none: the `top_k` classes."""
+    """What to explain.
+
+    A target is a class's index or label, or whatever else `Target` can name; none: the `top_k`
+    first. Without `task_parameters` the task has its defaults.
+    """
 
     model_name: str
     input: Source
     model_version: str = ""
-    targets: tuple[int | str, ...] = ()
+    targets: tuple[int | str | Target, ...] = ()
     top_k: int = 1
     method: str = "rise"
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     progress_interval: float = 0.25
     partial_map_interval: float | None = None
     overlay: OverlayOptions | None = None
+    task_parameters: TaskParameters | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class ExplainAccepted:
     total: int
     map_size: Size
     input_size: Size
+    boxes: tuple[Box | None, ...] = ()
+    """Where each target is, where it has a place."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,8 @@ class Explanation:
     precision: str
     elapsed: float
     convergence: Convergence | None = None
+    box: Box | None = None
+    """Where the target is, where it has a place."""
 
 
 ExplainEvent = ExplainAccepted | ExplainProgress | Explanation

@@ -1,10 +1,11 @@
 """Masked inference: what explanations ask of the pool."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ from pellucid_server.runtime.pool import ModelPool, wait
 from pellucid_server.runtime.scheduling import Priority
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.variants import NORMALIZER, OF_IMAGE, Masked
-from pellucid_server.tasks.base import TaskModel
-from pellucid_server.types import Array, Feeds, Size
+from pellucid_server.tasks.objectives import Objective
+from pellucid_server.types import Array, Feeds, Outputs, Size
 
 Scores = NDArray[np.float32]
 
@@ -27,6 +28,8 @@ AHEAD = 2
 """Units in flight for each worker: enough that none waits for the thread that collects."""
 STEPS = 8
 """Inferences of a unit: their common cost is shared, and the last units end nearly together."""
+ROOM = 2**26
+"""Bytes that the outputs of a unit may take."""
 
 
 @dataclass(frozen=True)
@@ -35,37 +38,39 @@ class MaskedModel:
 
     pool: ModelPool
     served: ServedModel
-    task: TaskModel[Any, Any]
-    pixels: Array
-    """What the task prepared: uint8 RGB of the input's size."""
+    image: str
+    """The input that masks hide parts of."""
+    feeds: Feeds
+    """What the task prepared: uint8 RGB of the input's size, and the other inputs."""
     call: Call
 
-    def unmasked_scores(self) -> Scores:
-        """Scores of the whole image, one for each class."""
-        feeds = {self.task.image.name: self.pixels}
-        inference = self.pool.infer(self.served, OF_IMAGE, feeds, self.call, Priority.EXPLAIN)
-        scores: Scores = self.task.scores(inference.outputs)[0].astype(np.float32)
-        return scores
+    def unmasked(self) -> Outputs:
+        """Outputs for the whole image."""
+        return self.pool.infer(
+            self.served, OF_IMAGE, self.feeds, self.call, priority=Priority.EXPLAIN
+        ).outputs
 
-    def masked_scores(
-        self, tables: MaskTables, blocks: Iterable[MaskBlock], fill: float, targets: Sequence[int]
-    ) -> Iterator[tuple[MaskBlock, Scores]]:
-        """Each block with the scores of its masks, in order, computed wherever there is room."""
-        run = MaskRun(self, tables, fill, list(targets))
-        try:
-            for block, last in _with_end(blocks):
-                run.submit(block, last=last)
-                yield from run.finished(AHEAD * self.pool.workers)
-            yield from run.finished(ahead=0)
-        finally:
-            self.pool.cancel(run)
+    def others(self, batch: int) -> Feeds:
+        """The other inputs, as many times as there are masks in an inference."""
+        return {
+            name: _repeated(values, batch)
+            for name, values in self.feeds.items()
+            if name != self.image
+        }
 
     def normalized(self) -> NDArray[np.float32]:
         """The image as the model's input takes it."""
-        feeds = {self.task.image.name: self.pixels}
-        inference = self.pool.infer(self.served, NORMALIZER, feeds, self.call, Priority.EXPLAIN)
+        feeds = {self.image: self.feeds[self.image]}
+        inference = self.pool.infer(
+            self.served, NORMALIZER, feeds, self.call, priority=Priority.EXPLAIN
+        )
         image: NDArray[np.float32] = inference.outputs["image"].astype(np.float32)
         return image
+
+
+def _repeated(values: Array, batch: int) -> Array:
+    """An input of one image as that of a batch; one without a batch is for all of them."""
+    return np.repeat(values, batch, axis=0) if values.ndim > 1 and len(values) == 1 else values
 
 
 def _with_end(blocks: Iterable[MaskBlock]) -> Iterator[tuple[MaskBlock, bool]]:
@@ -83,24 +88,24 @@ class Pending:
     """A block whose masks run."""
 
     block: MaskBlock
-    futures: "list[Future[Inference]]"
+    futures: "list[Future[Scores]]"
 
 
 class MaskRun:
     """The masks of one explanation: submitted block by block, collected in order."""
 
-    def __init__(
-        self, model: MaskedModel, tables: MaskTables, fill: float, targets: list[int]
-    ) -> None:
-        self._model = model
+    def __init__(self, problem: "MaskedProblem", tables: MaskTables, fill: float) -> None:
+        self._model = model = problem.model
+        self._objective = problem.objective
+        self._steps = problem.steps
         self._tables = tables
-        self._targets = targets
         self._batch = model.pool.settings.mask_batch
         self._variant = Masked(MaskShape(self._batch, tables.rows.shape[2], tables.clip))
         self._pending: deque[Pending] = deque()
         self._constant: Feeds = {
             "shown": model.normalized() - np.float32(fill),
             "fill": np.asarray([fill], np.float32),
+            **model.others(self._batch),
         }
 
     def submit(self, block: MaskBlock, *, last: bool) -> None:
@@ -114,8 +119,8 @@ class MaskRun:
         start = 0
         while start < len(block):
             inferences = -(-(len(block) - start) // self._batch)
-            share = inferences // (2 * self._model.pool.workers) if last else STEPS
-            stop = start + min(max(share, 1), STEPS) * self._batch
+            share = inferences // (2 * self._model.pool.workers) if last else self._steps
+            stop = start + min(max(share, 1), self._steps) * self._batch
             pending.futures.append(self._queue(block[start:stop]))
             start = stop
 
@@ -123,13 +128,13 @@ class MaskRun:
         """Waits for the oldest blocks, as long as `ahead` units of later ones are queued."""
         while self._pending and self._later() >= ahead:
             pending = self._pending.popleft()
-            yield pending.block, self._scores(pending)
+            yield pending.block, self._joined(pending)
 
-    def _queue(self, masks: MaskBlock) -> "Future[Inference]":
+    def _queue(self, masks: MaskBlock) -> "Future[Scores]":
         model, series = self._model, self._series(masks)
         while True:
             try:
-                return model.pool.submit(
+                unit = model.pool.submit(
                     model.served,
                     self._variant,
                     self._constant,
@@ -144,6 +149,8 @@ class MaskRun:
                 if not running:
                     raise
                 wait(running[0], model.call)
+            else:
+                return _then(unit, partial(self._scores, len(next(iter(series.values())))))
 
     def _series(self, masks: MaskBlock) -> Feeds:
         """The masks' strips and columns, inferences x batch x pixels x cells."""
@@ -155,11 +162,15 @@ class MaskRun:
             name: each.reshape(-1, self._batch, *each.shape[1:]) for name, each in series.items()
         }
 
-    def _scores(self, pending: Pending) -> Scores:
-        """Masks x targets; a unit that was filled up ends with masks that are none."""
-        outputs = [wait(future, self._model.call).outputs for future in pending.futures]
-        scores = [self._model.task.scores(each)[:, self._targets] for each in outputs]
-        joined: Scores = np.concatenate(scores)[: len(pending.block)].astype(np.float32)
+    def _scores(self, steps: int, unit: Inference) -> Scores:
+        """Masks x targets."""
+        scores = self._objective.scores(unit.outputs, steps * self._batch)
+        return np.asarray(scores, np.float32)
+
+    def _joined(self, pending: Pending) -> Scores:
+        """Those of a block; a unit that was filled up ends with masks that are none."""
+        scores = [wait(future, self._model.call) for future in pending.futures]
+        joined: Scores = np.concatenate(scores)[: len(pending.block)]
         return joined
 
     def _later(self) -> int:
@@ -168,16 +179,54 @@ class MaskRun:
         )
 
 
+def _then(future: "Future[Inference]", read: Callable[[Inference], Scores]) -> "Future[Scores]":
+    """What is read of an inference as soon as it ends, so that its outputs need no room."""
+    scores: Future[Scores] = Future()
+
+    def pass_on(ended: "Future[Inference]") -> None:
+        try:
+            scores.set_result(read(ended.result()))
+        except CancelledError:
+            scores.cancel()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is for who waits
+            scores.set_exception(error)
+
+    future.add_done_callback(pass_on)
+    return scores
+
+
 @dataclass(frozen=True)
 class MaskedProblem:
     """What a method of explanation asks: `explain.Problem`."""
 
     size: Size
-    targets: Sequence[int]
     model: MaskedModel
+    objective: Objective
+    steps: int
+    """Inferences of a unit, at most."""
+
+    @classmethod
+    def of(cls, size: Size, model: MaskedModel, objective: Objective, whole: Outputs) -> Self:
+        """The problem of an image with these outputs."""
+        each = sum(values.nbytes for values in whole.values()) * model.pool.settings.mask_batch
+        steps = min(max(ROOM // max(each, 1), 1), STEPS) if objective.joined else 1
+        return cls(size, model, objective, steps)
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """Columns of the scores."""
+        return range(len(self.objective.subjects))
 
     def masked_scores(
         self, tables: MaskTables, blocks: Iterable[MaskBlock], fill: float
     ) -> Iterator[tuple[MaskBlock, Scores]]:
-        """Each block of masks with the targets' scores, in order."""
-        return self.model.masked_scores(tables, blocks, fill, self.targets)
+        """Each block with the scores of its masks, in order, computed wherever there is room."""
+        run = MaskRun(self, tables, fill)
+        pool = self.model.pool
+        try:
+            for block, last in _with_end(blocks):
+                run.submit(block, last=last)
+                yield from run.finished(AHEAD * pool.workers)
+            yield from run.finished(ahead=0)
+        finally:
+            pool.cancel(run)

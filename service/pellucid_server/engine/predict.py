@@ -123,7 +123,7 @@ class Predictor:
             timing = Timing(queue=inference.queue, compute=inference.compute)
             return Prediction(None, None, dict(inference.outputs), timing)
         task = self._tasks.get(served)
-        parameters = _parameters(task, request)
+        parameters = task_parameters(task, request.parameters, request.model_name)
         run = TimedInfer(self._pool, served, call)
         image, size = self._image(source, field, task)
         result = task.predict(image, parameters, run)
@@ -195,18 +195,22 @@ class TimedInfer:
         )
 
 
-def _parameters(task: TaskModel[Any, Any], request: PredictRequest) -> Any:
-    if request.parameters is None:
+def task_parameters(
+    task: TaskModel[Any, Any], given: TaskParameters | None, model_name: str
+) -> Any:
+    """What a caller gave, or the task's defaults.
+
+    Raises:
+        InvalidInput: they are those of another task.
+    """
+    if given is None:
         return task.parameters()
-    if type(request.parameters) is not task.parameters:
-        given = next(
-            kind.value
-            for kind, parameters in PARAMETERS.items()
-            if parameters is type(request.parameters)
-        )
+    if type(given) is not task.parameters:
+        kinds = (kind.value for kind, each in PARAMETERS.items() if each is type(given))
+        wrong = next(kinds)
         raise InvalidInput(
-            f"{request.model_name} does {task.task.value}: set the parameters of "
-            f"`{task.task.value}`, or none, instead of `{given}`",
-            field=given,
+            f"{model_name} does {task.task.value}: set the parameters of "
+            f"`{task.task.value}`, or none, instead of `{wrong}`",
+            field=wrong,
         )
-    return request.parameters
+    return given

@@ -90,7 +90,7 @@ def fewest(parameters: RiseParameters) -> int:
     description="Hides random parts of the image and weighs each by the score that is left.",
     reference="Petsiuk, Das, Saenko: RISE (BMVC 2018), arXiv 1806.07421",
     parameters=RiseParameters,
-    tasks=(Task.CLASSIFICATION,),
+    tasks=tuple(task for task in Task if task is not Task.RAW),
     units=lambda parameters: parameters.num_masks,
     fewest=fewest,
 )

@@ -97,11 +97,14 @@ def _add_strips(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real)
 
 
 def _upsample(downs: NDArray[np.int32], strips: Real, tables: MaskTables, sums: Real) -> None:
-    """Adds strips, upsampled along the rows by their shifts: few large products."""
+    """Adds strips, upsampled along the rows by their shifts: few large products.
+
+    In float32, as maps are: of the few terms of a pixel that costs 1e-7 of them.
+    """
     _, _, targets, width = strips.shape
     height = tables.size.height
-    rows = tables.rows[downs].transpose(1, 0, 2).reshape(height, -1).astype(np.float64)
-    flattened = strips.reshape(rows.shape[1], -1)
+    rows = tables.rows[downs].transpose(1, 0, 2).reshape(height, -1)
+    flattened = strips.reshape(rows.shape[1], -1).astype(np.float32)
     for top in range(0, height, ROWS):
         part = slice(top, top + ROWS)
         upsampled = (rows[part] @ flattened).reshape(-1, targets, width)

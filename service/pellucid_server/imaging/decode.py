@@ -75,6 +75,25 @@ def decode_reduced(data: bytes, needed: Size, *, max_pixels: int, field: str) ->
     return _decode(data, max_pixels, field, WHITE, needed)
 
 
+def decode_values(data: bytes, *, max_pixels: int, field: str) -> Array:
+    """Decodes a picture whose pixels are numbers: grey or indexed as height x width, else RGB.
+
+    Raises:
+        InvalidInput: as `decode_image`.
+    """
+    file = _open(data, field)
+    if file.mode not in {"P", "L", "1", "I;16", "I"}:
+        return decode_image(data, max_pixels=max_pixels, field=field)
+    try:
+        _check_size(file, max_pixels, field)
+        file.load()
+        return np.array(file.convert("L") if file.mode == "1" else file)
+    except InvalidInput:
+        raise
+    except Exception as error:  # Pillow's plugins raise anything on a broken file
+        raise InvalidInput(_complaint(file, error), field=field) from error
+
+
 def decode_mask(data: bytes, size: Size, *, max_pixels: int, field: str) -> NDArray[np.bool_]:
     """Decodes a mask, height x width: true where a pixel is brighter than half.
 

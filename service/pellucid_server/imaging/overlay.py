@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from pellucid_server.imaging.frame import Frame
-from pellucid_server.types import Image
+from pellucid_server.types import Box, Image
 
 TINY = float(np.finfo(np.float32).tiny)
 """Keeps a constant map from dividing by zero."""
@@ -31,11 +31,13 @@ def draw_overlay(
     color_map: str = "inferno",
     opacity: float = 0.6,
     legend: bool = True,
+    box: Box | None = None,
 ) -> Image:
     """The map's colours over the photo, grey beneath them so that they read as in the legend.
 
     `values` has the size of the model's input; what the input did not show (outside a centre
-    crop) stays as it is, in colour. The legend below adds rows.
+    crop) stays as it is, in colour. `box`, in pixels of the image, is outlined. The legend
+    below adds rows.
     """
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / max(high - low, TINY)
@@ -45,6 +47,8 @@ def draw_overlay(
         _colors(np.nan_to_num(placed), color_map), opacity, grey, 1 - opacity, 0
     )
     drawn = np.where(np.isnan(placed)[..., None], image, blended)
+    if box is not None:
+        drawn = _outlined(drawn, box)
     if not legend:
         return drawn
     return np.vstack([drawn, _legend(image.shape[1], title, low, high, color_map)])
@@ -54,6 +58,20 @@ def _colors(values: NDArray[np.float32], color_map: str) -> Image:
     levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     colored = cv2.applyColorMap(levels, COLOR_MAPS[color_map])
     return np.asarray(cv2.cvtColor(colored, cv2.COLOR_BGR2RGB))
+
+
+def _outlined(image: Image, box: Box) -> Image:
+    """A white line around a box, between dark ones that show it on bright colours."""
+    picture = Pillow.fromarray(image)
+    draw, line = ImageDraw.Draw(picture), max(1, round(min(picture.size) / 200))
+    left, top = max(round(box.x_min), 0), max(round(box.y_min), 0)
+    right = max(left, min(round(box.x_max), picture.width) - 1)
+    bottom = max(top, min(round(box.y_max), picture.height) - 1)
+    draw.rectangle((left, top, right, bottom), outline="black", width=3 * line)
+    if right - left > 2 * line and bottom - top > 2 * line:
+        inner = (left + line, top + line, right - line, bottom - line)
+        draw.rectangle(inner, outline="white", width=line)
+    return np.asarray(picture)
 
 
 def _legend(width: int, title: str, low: float, high: float, color_map: str) -> Image:

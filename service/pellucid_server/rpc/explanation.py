@@ -8,6 +8,7 @@ from pellucid_server.engine.engine import Engine
 from pellucid_server.engine.explanation import ExplainAccepted, ExplainEvent, Explanation
 from pellucid_server.rpc.codec.explanations import decode_request, encode_event
 from pellucid_server.rpc.codec.methods import encode_method
+from pellucid_server.rpc.codec.parameters import ParameterReader
 from pellucid_server.rpc.exchange import Exchange, Observer
 from pellucid_server.rpc.handler import answers, streams
 from pellucid_server.rpc.naming import about
@@ -26,7 +27,8 @@ class ExplanationServicer(explanation_pb2_grpc.ExplanationServiceServicer):
         self, request: explanation_pb2.ExplainRequest, exchange: Exchange
     ) -> Iterator[explanation_pb2.ExplainResponse]:
         about(exchange, self.engine.models, request.model_name)
-        events = self.engine.explainer.explain(decode_request(request), exchange.call)
+        asked = decode_request(request, ParameterReader(self.engine.sources))
+        events = self.engine.explainer.explain(asked, exchange.call)
         with closing(events):  # type: ignore[type-var]  # a generator, which can be closed
             for event in events:
                 _note(exchange, event)

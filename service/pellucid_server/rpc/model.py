@@ -1,12 +1,14 @@
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pellucid.v1 import model_pb2, model_pb2_grpc
 from pellucid_server.engine.engine import Engine
-from pellucid_server.errors import NotServed
+from pellucid_server.engine.optimize import OptimizeProgress
 from pellucid_server.rpc.codec.choices import decode_task
 from pellucid_server.rpc.codec.models import ModelWriter
+from pellucid_server.rpc.codec.optimizations import decode_optimization, encode_progress
 from pellucid_server.rpc.exchange import Exchange, Observer
 from pellucid_server.rpc.handler import answers, streams
 from pellucid_server.rpc.naming import about
@@ -58,12 +60,22 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
 
     @streams
     def OptimizeModel(
-        self, _: model_pb2.OptimizeModelRequest, __: Exchange
+        self, request: model_pb2.OptimizeModelRequest, exchange: Exchange
     ) -> Iterator[model_pb2.OptimizeModelResponse]:
-        raise NotServed("this server does not optimise models yet")
+        about(exchange, self.engine.models, request.model_name)
+        wanted = decode_optimization(request)
+        with closing(self.engine.optimizer.optimize(wanted, exchange.call)) as events:
+            for event in events:
+                if isinstance(event, OptimizeProgress):
+                    yield model_pb2.OptimizeModelResponse(progress=encode_progress(event))
+                else:
+                    result = self._writer.version(event.version)
+                    yield model_pb2.OptimizeModelResponse(result=result)
 
     def _describe(self, entry: ModelEntry) -> model_pb2.Model:
+        return self._writer.model(entry)
+
+    @property
+    def _writer(self) -> ModelWriter:
         pool = self.engine.pool
-        return ModelWriter(
-            ", ".join(device.spec.name for device in pool.devices), pool.precision
-        ).model(entry)
+        return ModelWriter(", ".join(device.spec.name for device in pool.devices), pool.precision)

@@ -103,7 +103,7 @@ def _register(server: grpc.Server, engine: Engine, observer: Observer, health: H
     )
     model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(engine, observer), server)
     evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
-        EvaluationServicer(observer), server
+        EvaluationServicer(engine, observer), server
     )
     open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
         OpenInferenceServicer(engine, observer, lambda: health.serving), server

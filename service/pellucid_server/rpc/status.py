@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from pellucid.v1 import inference_pb2
 from pellucid_server import errors
+from pellucid_server.evaluate import store
 from pellucid_server.rpc.codec.durations import encode_duration
 
 CODES: Mapping[type[errors.PellucidError], grpc.StatusCode] = MappingProxyType(
@@ -18,6 +19,13 @@ CODES: Mapping[type[errors.PellucidError], grpc.StatusCode] = MappingProxyType(
         errors.OutsideRoot: grpc.StatusCode.PERMISSION_DENIED,
         errors.ModelUnavailable: grpc.StatusCode.FAILED_PRECONDITION,
         errors.NotServed: grpc.StatusCode.UNIMPLEMENTED,
+        errors.EvaluationFailed: grpc.StatusCode.FAILED_PRECONDITION,
+        errors.Stopping: grpc.StatusCode.UNAVAILABLE,
+        store.LeaseLost: grpc.StatusCode.ABORTED,
+        store.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
+        store.StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
+        store.StoreFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+        store.StoreTooNew: grpc.StatusCode.FAILED_PRECONDITION,
         errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.Cancelled: grpc.StatusCode.CANCELLED,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pellucid_server.errors import InvalidInput, ModelUnavailable, NotFound
 from pellucid_server.nearest import nearest
+from pellucid_server.runtime.lineage import Lineage
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.watch import VERSION
 from pellucid_server.spec import ModelSpec
@@ -33,6 +34,10 @@ class VersionEntry:
     state: ModelState
     reason: str = ""
     served: ServedModel | None = None
+    lineage: Lineage | None = None
+    """Where it comes from, if an optimisation made it."""
+    size_bytes: int = 0
+    """Of its files."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid_server.errors import ModelUnavailable
 from pellucid_server.runtime.catalog import ModelEntry, ModelState, VersionEntry
+from pellucid_server.runtime.lineage import Lineage, read_lineage
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.spec_file import FILE, read_spec
 from pellucid_server.runtime.watch import Files, Look, fingerprint
@@ -38,11 +39,14 @@ class Version:
     asked: ModelState | None = None
     moving: bool = False
     reading: bool = False
+    files: Files = frozenset()
+    lineage: Lineage | None = None
 
     def entry(self, beside: str) -> VersionEntry:
         """How it stands; `beside` is what is wrong with the whole model."""
         state, reason = self._stand()
-        return VersionEntry(self.number, state, reason or beside, self.served)
+        size = sum(max(0, each) for _, each, _ in self.files)
+        return VersionEntry(self.number, state, reason or beside, self.served, self.lineage, size)
 
     def _stand(self) -> tuple[ModelState, str]:
         if self.served:
@@ -120,8 +124,11 @@ class ModelFolder:
 
     def see(self, look: Look) -> None:
         """Notes which version folders there are."""
-        for number in look.versions(self.name):
-            self._versions.setdefault(number, Version(number))
+        for number, files in look.versions(self.name).items():
+            version = self._versions.setdefault(number, Version(number))
+            if version.files != files:
+                version.files = files
+                version.lineage = read_lineage(self._path / str(number))
         for number, version in self._versions.items():
             version.moving = not look.settled(self.name, number)
 
@@ -178,6 +185,7 @@ class ModelFolder:
         description = self._spec and self._spec.model_copy(update=OF_THE_FOLDER)
         outcomes = {}
         superseded = []
+        parents: set[int] = set()
         found = False
         for number in self._newest_first():
             version = self._versions[number]
@@ -185,10 +193,13 @@ class ModelFolder:
             self._forgive(version, source)
             if version.asked is ModelState.UNLOADED:
                 found = found or not version.reason
-            elif not self._wanted(version, found=found):
+            elif not self._wanted(version, found=found and number not in parents):
                 superseded.append(version)
             elif source and not version.moving and (version.source != source or number in again):
                 outcomes[number] = self._try(version, source)
+            # What an optimisation was made of stays beside it: to compare with, and to return to.
+            if version.served and version.lineage and version not in superseded:
+                parents.add(version.lineage.parent_version)
             # A folder that is gone is served until its successor is read, and then no more.
             found = found or (bool(version.served) and bool(source or version.moving))
         for version in superseded:

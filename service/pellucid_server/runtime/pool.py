@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 import openvino as ov
 import structlog
@@ -22,6 +23,7 @@ from pellucid_server.types import Feeds
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 NONE: Feeds = MappingProxyType({})
 PATIENCE = 0.05
 """Seconds between looks at whether a waiting caller hung up."""
@@ -67,7 +69,9 @@ class ModelPool:
         variant: Variant,
         feeds: Feeds,
         call: Call,
+        *,
         priority: Priority = Priority.INTERACTIVE,
+        images: int = 1,
     ) -> Inference:
         """Runs a model once, as soon as it is its turn.
 
@@ -78,7 +82,7 @@ class ModelPool:
             Cancelled, DeadlineExceeded: while waiting, or known before.
         """
         job = object()
-        future = self.submit(model, variant, feeds, call, job=job, priority=priority)
+        future = self.submit(model, variant, feeds, call, job=job, priority=priority, images=images)
         try:
             return wait(future, call)
         finally:
@@ -165,11 +169,11 @@ class ModelPool:
         self._metrics.compiled_bytes.set(self._budget.used)
 
 
-def wait(future: "Future[Inference]", call: Call) -> Inference:
-    """The inference, unless the caller hangs up or its deadline passes first.
+def wait(future: "Future[T]", call: Call) -> T:
+    """What is awaited, unless the caller hangs up or its deadline passes first.
 
     Raises:
-        PellucidError: what the inference raised, Cancelled, DeadlineExceeded.
+        PellucidError: what the future raised, Cancelled, DeadlineExceeded.
     """
     while True:
         try:

@@ -41,8 +41,10 @@ class AsIs:
 class OfImage(AsIs):
     """With preprocessing in front: takes uint8 RGB."""
 
+    batch: int = 1
+
     def graph(self, model: ServedModel) -> ov.Model:
-        return image_graph(model)
+        return image_graph(model, self.batch)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pellucid_server.imaging.frame import Frame
 from pellucid_server.imaging.resize import fit
 from pellucid_server.nearest import nearest
 from pellucid_server.spec import ModelSpec, Resize, image_input, image_size
-from pellucid_server.types import ANY, Array, Feeds, Image, Infer, Outputs, Port, Size, Task
+from pellucid_server.tasks.objectives import Objective, Wanted
+from pellucid_server.types import ANY, Feeds, Image, Infer, Outputs, Port, Size, Task
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -128,14 +129,21 @@ class TaskModel(ABC, Generic[P, R]):
         prepared = self.prepare(image, parameters)
         return self.read(infer(prepared.feeds), prepared, parameters)
 
-    def scores(self, outputs: Outputs) -> Array:
-        """Confidences, batch x classes: what explanations attribute.
+    def view(self, image: Image, parameters: P, wanted: Wanted) -> Prepared:
+        """What an explanation looks at: what a prediction does, but for large images."""
+        del wanted
+        return self.prepare(image, parameters)
+
+    @abstractmethod
+    def objective(
+        self, outputs: Outputs, prepared: Prepared, parameters: P, wanted: Wanted
+    ) -> Objective:
+        """What there is to explain in the outputs for a whole image.
 
         Raises:
-            InvalidInput: the task has no classes of the whole image.
+            InvalidInput: the task has no such target.
+            NotFound: the image has none.
         """
-        del outputs
-        raise InvalidInput(f"{self.task} has no class scores to explain", field="method")
 
 
 TASKS: dict[Task, type[TaskModel[Any, Any]]] = {}

@@ -8,6 +8,8 @@ import numpy as np
 from pellucid_server.errors import InvalidInput
 from pellucid_server.tasks.activations import probabilities, sigmoid, softmax
 from pellucid_server.tasks.base import Prepared, TaskModel, register
+from pellucid_server.tasks.objectives import Wanted
+from pellucid_server.tasks.objectives.classes import Classes, most_confident
 from pellucid_server.tasks.options import Options, read_options
 from pellucid_server.types import (
     Array,
@@ -79,9 +81,24 @@ class Classification(TaskModel[ClassificationParameters, ClassificationResult]):
         best = np.argsort(-scores, kind="stable")[:count]
         kept = best[scores[best] >= parameters.min_confidence]
         categories = (Category(int(each), self.label(each), float(scores[each])) for each in kept)
-        multi_label = self.options.multi_label
-        independent = self.options.type == "sigmoid" if multi_label is None else multi_label
-        return ClassificationResult(tuple(categories), independent)
+        return ClassificationResult(tuple(categories), self.multi_label)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether confidences are independent."""
+        said = self.options.multi_label
+        return self.options.type == "sigmoid" if said is None else said
+
+    def objective(
+        self,
+        outputs: Outputs,
+        prepared: Prepared,
+        parameters: ClassificationParameters,
+        wanted: Wanted,
+    ) -> Classes:
+        del prepared, parameters
+        confidences = self.scores(outputs)[0]
+        return Classes(most_confident(confidences, self.spec.labels, wanted), self.scores)
 
 
 def _classes(port: Port) -> int:

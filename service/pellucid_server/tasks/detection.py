@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pellucid_server.errors import InvalidInput, NotFound
 from pellucid_server.nearest import nearest
@@ -13,7 +12,11 @@ from pellucid_server.tasks.base import Prepared, TaskModel, register
 from pellucid_server.tasks.decoders import AnyDecoder, Candidates, decoder_for
 from pellucid_server.tasks.decoders.base import MOST
 from pellucid_server.tasks.decoders.suppress import Limits, choose
+from pellucid_server.tasks.objectives import Wanted
+from pellucid_server.tasks.objectives.objects import Objects, Proposals
+from pellucid_server.tasks.objectives.scene import Scene
 from pellucid_server.types import (
+    ANY,
     Box,
     Category,
     Detection,
@@ -26,18 +29,6 @@ from pellucid_server.types import (
 
 P = TypeVar("P")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Proposals:
-    """Boxes before thresholds and suppression: what D-RISE compares with its target.
-
-    `boxes` is N x 4 in pixels of the image; `scores` is N x classes.
-    https://arxiv.org/abs/2006.03204, equation 2
-    """
-
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -64,13 +55,38 @@ class Detector(TaskModel[P, R]):
         self.limits(parameters)
         return self.fit(image)
 
-    def proposals(self, outputs: Outputs, prepared: Prepared) -> Proposals:
+    def proposals(self, outputs: Outputs, prepared: Prepared, parameters: P) -> Proposals:
         """Every box that the model proposes within the image, clipped to it."""
-        found = self.candidates(outputs, prepared)
+        del parameters
+        return self.proposed(self.candidates(outputs, prepared), prepared)
+
+    def proposed(self, found: Candidates, prepared: Prepared) -> Proposals:
+        """Candidates in pixels of the image, with a vector of classes for each."""
         named = found.class_ids
         known = 0 if named is None else int(named.max(initial=-1)) + 1
         boxes = prepared.frame.to_image(found.boxes).astype(np.float32)
         return Proposals(boxes, found.vectors(len(self.spec.labels) or known))
+
+    def objective(
+        self, outputs: Outputs, prepared: Prepared, parameters: P, wanted: Wanted
+    ) -> Objects:
+        found = self.objects(self.candidates(outputs, prepared), prepared, parameters)
+        scene = Scene(
+            self.task,
+            tuple(found),
+            self.proposals(outputs, prepared, parameters),
+            prepared.frame,
+            self.spec.labels,
+            f"{self.field}.confidence_threshold",
+            self.decoder.options.multi_label,
+        )
+        sought = scene.sought(wanted)
+        return Objects(
+            tuple(each.subject for each in sought),
+            sought,
+            lambda masked: self.proposals(masked, prepared, parameters),
+            joined=all(port.shape[:1] == (1,) and ANY not in port.shape for port in self.outputs),
+        )
 
     def candidates(self, outputs: Outputs, prepared: Prepared) -> Candidates:
         """Every box that the model proposes within the image, in pixels of the input."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid_server.errors import InvalidInput
+from pellucid_server.imaging.resample import resample
 from pellucid_server.imaging.resize import fit, size_of
 from pellucid_server.tasks.base import Prepared, register
 from pellucid_server.tasks.options import read_options
@@ -35,6 +36,7 @@ class Inpainting(PictureModel[InpaintingParameters]):
 
     task = Task.INPAINTING
     parameters = InpaintingParameters
+    answer = "the filled holes"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +86,12 @@ class Inpainting(PictureModel[InpaintingParameters]):
         """The model's picture of the whole image."""
         placed = prepared.frame.place(self.pixels(outputs), interpolation="cubic")
         return ImageResult(to_image(placed), parameters.format)
+
+    def answered(self, prepared: Prepared, size: Size) -> NDArray[np.bool_]:
+        """The holes: all else stays as it was sent."""
+        mask = prepared.feeds[self.mask.name].reshape(prepared.frame.input)
+        inside = np.asarray(resample(mask, size, "linear") > 0)
+        return inside & super().answered(prepared, size)
 
     def predict(self, image: Image, parameters: InpaintingParameters, infer: Infer) -> ImageResult:
         """The image, and in its holes what the model made of them."""

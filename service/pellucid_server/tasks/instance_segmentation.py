@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from pellucid_server.tasks.base import Prepared, register
 from pellucid_server.tasks.decoders import Candidates
 from pellucid_server.tasks.decoders.masks import Masks
 from pellucid_server.tasks.detection import Detector
+from pellucid_server.tasks.objectives.objects import Proposals
 from pellucid_server.types import (
     Array,
     Box,
@@ -60,6 +61,17 @@ class InstanceSegmentation(Detector[InstanceSegmentationParameters, InstanceSegm
                 Instance(each.box, each.category, easel.mask(row, threshold)) for row, each in found
             )
         )
+
+    def proposals(
+        self, outputs: Outputs, prepared: Prepared, parameters: InstanceSegmentationParameters
+    ) -> Proposals:
+        found = self.candidates(outputs, prepared)
+        masks = _masks(found)
+
+        def lay(row: int, grid: Frame) -> NDArray[np.bool_]:
+            return _Easel(masks, found.boxes, grid).mask(row, parameters.mask_threshold)
+
+        return replace(self.proposed(found, prepared), mask=lay)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, FiniteFloat, model_validator
 
 from pellucid_server.errors import InferenceFailed, InvalidInput
-from pellucid_server.tasks.base import TaskModel
+from pellucid_server.tasks.base import Prepared, TaskModel
+from pellucid_server.tasks.objectives import Wanted
+from pellucid_server.tasks.objectives.pictures import Answer, Pictures
+from pellucid_server.tasks.objectives.places import cells
 from pellucid_server.tasks.options import Options
 from pellucid_server.tasks.planes import Layout, channel_axis, channels_first
-from pellucid_server.types import ANY, Array, Image, ImageResult, Outputs
+from pellucid_server.types import ANY, Array, Image, ImageResult, Outputs, Size
 
 P = TypeVar("P")
 CHANNELS = {1, 3, ANY}
@@ -45,6 +48,9 @@ class PictureOptions(Options):
 class PictureModel(TaskModel[P, ImageResult], Generic[P]):
     """A task that answers with a picture."""
 
+    answer: ClassVar[str] = "the picture"
+    """What all of its answer is called."""
+
     def __post_init__(self) -> None:
         self.check_whole_image()
         port = self.output(self.options.output)
@@ -60,6 +66,19 @@ class PictureModel(TaskModel[P, ImageResult], Generic[P]):
     @abstractmethod
     def options(self) -> PictureOptions:
         """The `decode` section."""
+
+    def objective(
+        self, outputs: Outputs, prepared: Prepared, parameters: P, wanted: Wanted
+    ) -> Pictures:
+        del parameters
+        picture = self.pixels(outputs)
+        answered = self.answered(prepared, Size(*picture.shape[:2]))
+        answer = Answer(self.task, self.answer, picture, answered, prepared.frame)
+        return answer.pictures(wanted, self.pixels)
+
+    def answered(self, prepared: Prepared, size: Size) -> NDArray[np.bool_]:
+        """Which pixels of an output of this size reach the caller."""
+        return cells(prepared.frame, size)
 
     def pixels(self, outputs: Outputs) -> NDArray[np.float32]:
         """The picture in the output, height x width x 3, RGB of 0 to 255."""

@@ -10,6 +10,8 @@ from pellucid_server.errors import InferenceFailed, InvalidInput
 from pellucid_server.imaging.frame import Frame
 from pellucid_server.tasks.activations import probabilities, sigmoid, softmax
 from pellucid_server.tasks.base import Prepared, TaskModel, register
+from pellucid_server.tasks.objectives import Wanted
+from pellucid_server.tasks.objectives.areas import Areas, Probability, Segments
 from pellucid_server.tasks.options import Options, read_options
 from pellucid_server.tasks.planes import Layout, channel_axis, channels_first
 from pellucid_server.types import (
@@ -104,6 +106,42 @@ class SemanticSegmentation(TaskModel[SemanticSegmentationParameters, SemanticSeg
         if self.options.type == "binary":
             return self._result(*_above(placed, parameters.threshold), kept)
         return self._result(*_highest(placed), kept)
+
+    def objective(
+        self,
+        outputs: Outputs,
+        prepared: Prepared,
+        parameters: SemanticSegmentationParameters,
+        wanted: Wanted,
+    ) -> Areas:
+        channels = channels_first(outputs[self.map.name], self.axis)
+        count = {"label_map": None, "binary": 2}.get(self.options.type, len(channels))
+        segments = Segments(
+            self._classes(channels, parameters.threshold),
+            self._probability(outputs),
+            prepared.frame,
+            count,
+            self.spec.labels and tuple(map(self.label, range(count or len(self.spec.labels)))),
+        )
+        return segments.areas(wanted, self._probability)
+
+    def _classes(self, channels: Array, threshold: float) -> NDArray[np.intp]:
+        """The class of each pixel of the output."""
+        if self.options.type == "label_map":
+            return _labels(channels[0]).astype(np.intp)
+        classes = self._probabilities(channels)
+        if self.options.type == "binary":
+            return np.asarray(classes[1] >= threshold, np.intp)
+        return np.asarray(classes.argmax(axis=0))
+
+    def _probability(self, outputs: Outputs) -> Probability:
+        """Of each class, for the pixels of the output; of a label map 0 or 1."""
+        channels = channels_first(outputs[self.map.name], self.axis)
+        if self.options.type == "label_map":
+            labels = _labels(channels[0])
+            return lambda class_id: (labels == class_id).astype(np.float32)
+        classes = self._probabilities(channels)
+        return lambda class_id: np.asarray(classes[class_id])
 
     def _probabilities(self, channels: Array) -> Array:
         """Classes x height x width of the output."""

@@ -9,6 +9,8 @@ from pellucid_server.errors import InferenceFailed, InvalidInput
 from pellucid_server.imaging.frame import Frame
 from pellucid_server.imaging.resize import pad, size_of, up_to_multiple
 from pellucid_server.tasks.base import Prepared, register
+from pellucid_server.tasks.objectives import Wanted
+from pellucid_server.tasks.objectives.places import checked, tile_around
 from pellucid_server.tasks.options import read_options
 from pellucid_server.tasks.pictures import PictureModel, PictureOptions, to_image
 from pellucid_server.tasks.tiling import tiled
@@ -24,6 +26,8 @@ from pellucid_server.types import (
 )
 
 SMALLEST_TILE = 32
+MOST_PIXELS = 2**20
+"""Of an image that is explained at once."""
 
 
 class SuperResolutionOptions(PictureOptions):
@@ -57,6 +61,39 @@ class SuperResolution(PictureModel[SuperResolutionParameters]):
         wanted = self.input_size or up_to_multiple(size, self.spec.preprocess.multiple_of)
         frame = Frame(size, wanted, Box(0, 0, wanted.width, wanted.height))
         return Prepared({self.image.name: pad(image, wanted)[None]}, frame)
+
+    def view(self, image: Image, parameters: SuperResolutionParameters, wanted: Wanted) -> Prepared:
+        """The whole image, or of one that is larger than a tile the tile around the targets."""
+        self._check(parameters)
+        size, tile = size_of(image), self.tile(parameters)
+        boxes = [
+            checked(each.box, size, f"targets[{place}].box")
+            for place, each in enumerate(wanted.targets)
+            if each.box
+        ]
+        if size.height <= tile.height and size.width <= tile.width:
+            return self.prepare(image, parameters)
+        if not boxes:
+            return self._whole(image, parameters)
+        return self._part(image, parameters, tile_around(boxes, tile, size))
+
+    def _part(
+        self, image: Image, parameters: SuperResolutionParameters, place: tuple[slice, slice]
+    ) -> Prepared:
+        prepared = self.prepare(image[place], parameters)
+        seen, (top, left) = prepared.frame.input, (each.start for each in place)
+        region = Box(left, top, left + seen.width, top + seen.height)
+        return Prepared(prepared.feeds, Frame(size_of(image), seen, region))
+
+    def _whole(self, image: Image, parameters: SuperResolutionParameters) -> Prepared:
+        size = size_of(image)
+        if self.input_size or size.height * size.width > MOST_PIXELS:
+            raise InvalidInput(
+                f"the image is {size.width} x {size.height}, too large to be explained at once: "
+                "choose a patch of it by its box",
+                field="targets",
+            )
+        return self.prepare(image, parameters)
 
     def read(
         self, outputs: Outputs, prepared: Prepared, parameters: SuperResolutionParameters

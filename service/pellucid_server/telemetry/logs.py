@@ -14,7 +14,7 @@ SHARED: tuple[Processor, ...] = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
-NOISY = ("grpc", "openvino", "asyncio", "PIL", "urllib3")
+NOISY = ("alembic", "grpc", "openvino", "asyncio", "PIL", "sqlalchemy", "urllib3")
 """Loggers that are heard from warnings on."""
 
 

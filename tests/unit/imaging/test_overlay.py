@@ -68,3 +68,26 @@ def test_a_constant_map_is_drawn_without_a_warning() -> None:
     flat = np.full((10, 20), 0.25, np.float32)
     drawn = draw_overlay(IMAGE, WHOLE, flat, title="flat", legend=False)
     assert (drawn == drawn[0, 0]).all()
+
+
+def test_a_box_is_outlined_in_white_between_black() -> None:
+    """On the pixels just within it; all else is as without it, and the legend too."""
+    plain = draw_overlay(IMAGE, WHOLE, ramp(), title="cat")
+    drawn = draw_overlay(IMAGE, WHOLE, ramp(), title="cat", box=Box(40, 20, 120, 70))
+    changed = np.argwhere((drawn != plain).any(2))
+    assert changed.min(0).tolist() == [20, 40]
+    assert changed.max(0).tolist() == [69, 119]
+    assert (drawn[20, 40:120] == 0).all()
+    assert (drawn[21, 41:119] == 255).all()
+    assert (drawn[22, 42:118] == 0).all()
+    assert np.array_equal(drawn[30:60, 50:110], plain[30:60, 50:110])
+
+
+@pytest.mark.parametrize(
+    "box", [Box(0, 0, 200, 100), Box(199.6, 99.7, 200, 100), Box(50, 50, 50.2, 50.2)]
+)
+def test_boxes_at_the_edge_and_tiny_ones_are_drawn(box: Box) -> None:
+    plain = draw_overlay(IMAGE, WHOLE, ramp(), title="", legend=False)
+    drawn = draw_overlay(IMAGE, WHOLE, ramp(), title="", legend=False, box=box)
+    assert drawn.shape == plain.shape
+    assert (drawn != plain).any()

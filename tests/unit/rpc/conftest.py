@@ -118,6 +118,11 @@ class FakeEngine:
                     precision=lambda _: "f32",
                 ),
             ),
+            evaluations=cast("Any", None),
+            comparer=cast("Any", None),
+            renderer=cast("Any", None),
+            optimizer=cast("Any", None),
+            uploads=cast("Any", None),
         )
 
     def _image(self, source: Source, field: str) -> Image:

@@ -6,11 +6,13 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from pellucid_server import errors
+from pellucid_server.evaluate import store
 from pellucid_server.rpc.status import CODES, LONGEST_MESSAGE, code_of, status_of, stream_error
 
 CLASSES = [
     kind
-    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    for module in (errors, store)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, errors.PellucidError)
 ]
 

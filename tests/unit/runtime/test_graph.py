@@ -134,10 +134,89 @@ def test_surgery_leaves_the_served_graph_alone() -> None:
     assert run(model.graph, {"image": np.ones((1, 3, 6, 8), np.float32)}).max() == 2
 
 
-def test_masks_need_a_size() -> None:
-    """A model of any size without preprocess.size is refused, with what to set."""
-    with pytest.raises(InvalidInput, match=r"preprocess\.size"):
-        masked_graph(echo("NCHW", size=None), MaskShape(4, 3))
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_models_of_any_size_are_masked_at_the_size_of_the_image(layout: str) -> None:
+    """One graph for all sizes: image x m as before, to 1e-5."""
+    model = echo(layout, size=None, **SETTINGS)
+    assert run(normalizer_graph(model), {"image": pixels()}).size == 6 * 8 * 3
+    graph = masked_graph(model, MaskShape(4, 3))
+    assert graph.input("strips").partial_shape.to_string() == "[4,?,3]"
+    image = normalized(pixels(), layout, "RGB")
+    feeds = masked_feeds(image, 0.0)
+    masks = feeds["strips"] @ feeds["columns"].transpose(0, 2, 1)
+    placed = masks[:, None] if layout == "NCHW" else masks[..., None]
+    assert np.abs(run(graph, feeds) / 2 - image * placed).max() < 1e-5
+
+
+def several(style: list[int], weights: list[int]) -> ServedModel:
+    """The image times the mean of a style image, plus a weight."""
+    inputs = [
+        ops.parameter(ov.PartialShape(shape), np.float32, name=name)
+        for name, shape in (("image", [1, 3, 6, 8]), ("style", style), ("weights", weights))
+    ]
+    for each in inputs:
+        each.output(0).get_tensor().set_names({each.get_friendly_name()})
+    image, picture, weight = inputs
+    mean = ops.reduce_mean(picture, ops.constant([1, 2, 3]), keep_dims=True)
+    first = ops.gather(weight, ops.constant([0]), ops.constant(len(weights) - 1))
+    shaped = ops.reshape(first, ops.constant([-1, 1, 1, 1]), special_zero=False)
+    graph = ov.Model([ops.result(ops.add(ops.multiply(image, mean), shaped))], inputs, "several")
+    graph.output(0).get_tensor().set_names({"picture"})
+    spec = {"preprocess": {"input": "image", **SETTINGS}, "inputs": {"style_image": "style"}}
+    ports = (Port("image", "FP32", (1, 3, 6, 8)), Port("style", "FP32", tuple(style)))
+    return ServedModel(
+        name="several",
+        version=1,
+        spec=ModelSpec.model_validate(spec),
+        format="openvino",
+        path=Path("model.xml"),
+        graph=graph,
+        inputs=(*ports, Port("weights", "FP32", tuple(weights))),
+        outputs=(Port("picture", "FP32", (1, 3, 6, 8)),),
+        layers=(),
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("weights", [[-1, 2], [1, 2], [2]], ids=str)
+def test_other_inputs_stay_once_for_each_mask(batch: int, weights: list[int]) -> None:
+    """A style image is uint8 RGB as elsewhere; what has no batch is for all masks; to 1e-5."""
+    graph = masked_graph(several([-1, 3, 6, 8], weights), MaskShape(batch, 3))
+    image = normalized(pixels(), "NCHW", "RGB")
+    feeds = {name: each[:batch] for name, each in masked_feeds(image, 0.0).items()}
+    masks = feeds["strips"] @ feeds["columns"].transpose(0, 2, 1)
+    feeds["style"] = np.repeat(pixels(1), batch, axis=0)
+    feeds["weights"] = np.asarray([0.25, 9], np.float32)
+    if len(weights) > 1:
+        feeds["weights"] = np.repeat(feeds["weights"][None], batch, axis=0)
+    expected = image * masks[:, None] * normalized(pixels(1), "NCHW", "RGB").mean() + 0.25
+    assert np.abs(run(graph, feeds) - expected).max() < 1e-5
+
+
+def test_outputs_of_one_image_need_no_batch() -> None:
+    """As many rows as there are objects, and a number without dimensions."""
+    model = echo("NCHW")
+    image = model.graph.get_parameters()[0]
+    rows = ops.gather_nd(image, ops.non_zero(image), 0)
+    mean = ops.reduce_mean(image, ops.constant([0, 1, 2, 3]), keep_dims=False)
+    graph = ov.Model([ops.result(rows), ops.result(mean)], [image], "rows")
+    free = ServedModel(**{**vars(model), "graph": graph})
+    masked_graph(free, MaskShape(1, 3))
+    with pytest.raises(InvalidInput, match="mask_batch"):
+        masked_graph(free, MaskShape(4, 3))
+
+
+def test_a_batch_that_the_graph_cannot_take_is_refused() -> None:
+    """The shapes themselves contradict each other: joined to a constant of one image."""
+    model = echo("NCHW")
+    image = model.graph.get_parameters()[0]
+    one = ops.constant(np.ones((1, 3, 6, 8), np.float32))
+    graph = ov.Model([ops.result(ops.concat([image, one], 1))], [image], "joined")
+    fixed = ServedModel(**{**vars(model), "graph": graph})
+    masked_graph(fixed, MaskShape(1, 3))
+    with pytest.raises(InvalidInput, match="mask_batch") as caught:
+        masked_graph(fixed, MaskShape(4, 3))
+    assert caught.value.field == "model_name"
 
 
 def test_models_that_fix_their_batch_are_refused_in_batches() -> None:

@@ -182,7 +182,8 @@ def test_a_confidence_never_exceeds_one() -> None:
 
 def test_proposals_are_all_boxes_with_a_vector_of_classes() -> None:
     prepared = shown(Size(128, 192))
-    proposals = detector().proposals(outputs([*ROWS, (96, 0, 99, 9, 0.5, 0)]), prepared)
+    rows = [*ROWS, (96, 0, 99, 9, 0.5, 0)]
+    proposals = detector().proposals(outputs(rows), prepared, LOW)
     assert proposals.boxes.shape == (5, 4)
     assert proposals.boxes[0].tolist() == [20, 20, 60, 60]
     assert proposals.boxes.dtype == np.float32
@@ -190,8 +191,8 @@ def test_proposals_are_all_boxes_with_a_vector_of_classes() -> None:
 
 
 def test_proposals_without_labels_have_the_classes_that_occur() -> None:
-    assert detector(labels=()).proposals(outputs(ROWS), shown()).scores.shape == (5, 3)
-    assert detector(labels=()).proposals(outputs([]), shown()).scores.shape == (0, 0)
+    assert detector(labels=()).proposals(outputs(ROWS), shown(), LOW).scores.shape == (5, 3)
+    assert detector(labels=()).proposals(outputs([]), shown(), LOW).scores.shape == (0, 0)
 
 
 def see_red(feeds: Feeds) -> Outputs:
@@ -296,7 +297,7 @@ def test_nanodet_proposes_a_box_for_every_cell(zoo: Any, sample: Callable[[str],
     task, infer = zoo("nanodet")
     image = sample("coffee.png")
     prepared = task.prepare(image, DetectionParameters())
-    proposals = task.proposals(infer(prepared.feeds), prepared)
+    proposals = task.proposals(infer(prepared.feeds), prepared, DetectionParameters())
     assert 2000 < len(proposals.boxes) <= 52 * 52 + 26 * 26 + 13 * 13
     assert proposals.scores.shape == (len(proposals.boxes), 80)
     assert proposals.boxes.min() >= 0

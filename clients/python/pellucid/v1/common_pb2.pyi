@@ -43,6 +43,8 @@ class _TaskEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """An image with holes in, the image with the holes filled out."""
     TASK_RAW: _Task.ValueType  # 8
     """Tensors in, tensors out: a model whose meaning Pellucid was not told."""
+    TASK_REGRESSION: _Task.ValueType  # 9
+    """One image, or a row of numbers, in, numbers out."""
 
 class Task(_Task, metaclass=_TaskEnumTypeWrapper):
     """What a model does, and so which parameters it takes and which result it gives."""
@@ -64,6 +66,8 @@ TASK_INPAINTING: Task.ValueType  # 7
 """An image with holes in, the image with the holes filled out."""
 TASK_RAW: Task.ValueType  # 8
 """Tensors in, tensors out: a model whose meaning Pellucid was not told."""
+TASK_REGRESSION: Task.ValueType  # 9
+"""One image, or a row of numbers, in, numbers out."""
 global___Task = Task
 
 class _PictureFormat:

@@ -50,6 +50,11 @@ class EvaluationServiceStub(object):
                 request_serializer=pellucid_dot_v1_dot_evaluation__pb2.CancelEvaluationRequest.SerializeToString,
                 response_deserializer=pellucid_dot_v1_dot_evaluation__pb2.CancelEvaluationResponse.FromString,
                 _registered_method=True)
+        self.FindUploadedFiles = channel.stream_unary(
+                '/pellucid.v1.EvaluationService/FindUploadedFiles',
+                request_serializer=pellucid_dot_v1_dot_evaluation__pb2.FindUploadedFilesRequest.SerializeToString,
+                response_deserializer=pellucid_dot_v1_dot_evaluation__pb2.FindUploadedFilesResponse.FromString,
+                _registered_method=True)
         self.UploadDataset = channel.stream_unary(
                 '/pellucid.v1.EvaluationService/UploadDataset',
                 request_serializer=pellucid_dot_v1_dot_evaluation__pb2.UploadDatasetRequest.SerializeToString,
@@ -69,6 +74,16 @@ class EvaluationServiceStub(object):
                 '/pellucid.v1.EvaluationService/ListExamples',
                 request_serializer=pellucid_dot_v1_dot_evaluation__pb2.ListExamplesRequest.SerializeToString,
                 response_deserializer=pellucid_dot_v1_dot_evaluation__pb2.ListExamplesResponse.FromString,
+                _registered_method=True)
+        self.RenderExample = channel.unary_unary(
+                '/pellucid.v1.EvaluationService/RenderExample',
+                request_serializer=pellucid_dot_v1_dot_evaluation__pb2.RenderExampleRequest.SerializeToString,
+                response_deserializer=pellucid_dot_v1_dot_evaluation__pb2.RenderExampleResponse.FromString,
+                _registered_method=True)
+        self.DeleteEvaluation = channel.unary_unary(
+                '/pellucid.v1.EvaluationService/DeleteEvaluation',
+                request_serializer=pellucid_dot_v1_dot_evaluation__pb2.DeleteEvaluationRequest.SerializeToString,
+                response_deserializer=pellucid_dot_v1_dot_evaluation__pb2.DeleteEvaluationResponse.FromString,
                 _registered_method=True)
         self.CompareEvaluations = channel.unary_unary(
                 '/pellucid.v1.EvaluationService/CompareEvaluations',
@@ -103,8 +118,17 @@ class EvaluationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindUploadedFiles(self, request_iterator, context):
+        """Tells how much of each file of a data set the server has already, so that an upload
+        sends what is missing, or goes on where one broke off.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadDataset(self, request_iterator, context):
-        """Sends a data set: files one after another, or one zip or tar archive.
+        """Sends a data set: files one after another, or one zip or tar archive. The name it
+        gets depends on its content alone: the same files are the same data set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,6 +150,20 @@ class EvaluationServiceServicer(object):
 
     def ListExamples(self, request, context):
         """Pages through the rows of an evaluation, one for each image.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderExample(self, request, context):
+        """Sends the image of one row with the prediction and the annotation drawn on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteEvaluation(self, request, context):
+        """Deletes an evaluation that does not run, with its rows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,6 +194,11 @@ def add_EvaluationServiceServicer_to_server(servicer, server):
                     request_deserializer=pellucid_dot_v1_dot_evaluation__pb2.CancelEvaluationRequest.FromString,
                     response_serializer=pellucid_dot_v1_dot_evaluation__pb2.CancelEvaluationResponse.SerializeToString,
             ),
+            'FindUploadedFiles': grpc.stream_unary_rpc_method_handler(
+                    servicer.FindUploadedFiles,
+                    request_deserializer=pellucid_dot_v1_dot_evaluation__pb2.FindUploadedFilesRequest.FromString,
+                    response_serializer=pellucid_dot_v1_dot_evaluation__pb2.FindUploadedFilesResponse.SerializeToString,
+            ),
             'UploadDataset': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadDataset,
                     request_deserializer=pellucid_dot_v1_dot_evaluation__pb2.UploadDatasetRequest.FromString,
@@ -175,6 +218,16 @@ def add_EvaluationServiceServicer_to_server(servicer, server):
                     servicer.ListExamples,
                     request_deserializer=pellucid_dot_v1_dot_evaluation__pb2.ListExamplesRequest.FromString,
                     response_serializer=pellucid_dot_v1_dot_evaluation__pb2.ListExamplesResponse.SerializeToString,
+            ),
+            'RenderExample': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderExample,
+                    request_deserializer=pellucid_dot_v1_dot_evaluation__pb2.RenderExampleRequest.FromString,
+                    response_serializer=pellucid_dot_v1_dot_evaluation__pb2.RenderExampleResponse.SerializeToString,
+            ),
+            'DeleteEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEvaluation,
+                    request_deserializer=pellucid_dot_v1_dot_evaluation__pb2.DeleteEvaluationRequest.FromString,
+                    response_serializer=pellucid_dot_v1_dot_evaluation__pb2.DeleteEvaluationResponse.SerializeToString,
             ),
             'CompareEvaluations': grpc.unary_unary_rpc_method_handler(
                     servicer.CompareEvaluations,
@@ -264,6 +317,33 @@ class EvaluationService(object):
             '/pellucid.v1.EvaluationService/CancelEvaluation',
             pellucid_dot_v1_dot_evaluation__pb2.CancelEvaluationRequest.SerializeToString,
             pellucid_dot_v1_dot_evaluation__pb2.CancelEvaluationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindUploadedFiles(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/pellucid.v1.EvaluationService/FindUploadedFiles',
+            pellucid_dot_v1_dot_evaluation__pb2.FindUploadedFilesRequest.SerializeToString,
+            pellucid_dot_v1_dot_evaluation__pb2.FindUploadedFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -372,6 +452,60 @@ class EvaluationService(object):
             '/pellucid.v1.EvaluationService/ListExamples',
             pellucid_dot_v1_dot_evaluation__pb2.ListExamplesRequest.SerializeToString,
             pellucid_dot_v1_dot_evaluation__pb2.ListExamplesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderExample(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pellucid.v1.EvaluationService/RenderExample',
+            pellucid_dot_v1_dot_evaluation__pb2.RenderExampleRequest.SerializeToString,
+            pellucid_dot_v1_dot_evaluation__pb2.RenderExampleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pellucid.v1.EvaluationService/DeleteEvaluation',
+            pellucid_dot_v1_dot_evaluation__pb2.DeleteEvaluationRequest.SerializeToString,
+            pellucid_dot_v1_dot_evaluation__pb2.DeleteEvaluationResponse.FromString,
             options,
             channel_credentials,
             insecure,

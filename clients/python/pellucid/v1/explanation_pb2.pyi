@@ -10,6 +10,7 @@ import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
 import pellucid.v1.common_pb2
+import pellucid.v1.inference_pb2
 import typing
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
@@ -47,13 +48,19 @@ class ExplainRequest(google.protobuf.message.Message):
     PARAMETERS_FIELD_NUMBER: builtins.int
     PROGRESS_FIELD_NUMBER: builtins.int
     OVERLAY_FIELD_NUMBER: builtins.int
+    DETECTION_FIELD_NUMBER: builtins.int
+    INSTANCE_SEGMENTATION_FIELD_NUMBER: builtins.int
+    SEMANTIC_SEGMENTATION_FIELD_NUMBER: builtins.int
+    SUPER_RESOLUTION_FIELD_NUMBER: builtins.int
+    STYLE_TRANSFER_FIELD_NUMBER: builtins.int
+    INPAINTING_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     """Name of the model or an alias of it."""
     model_version: builtins.str
     """A version; empty: the default version."""
     top_k: builtins.int
-    """How many of the most confident classes to explain where `targets` is empty;
-    0: 1. All targets are explained in one pass.
+    """How many to explain where `targets` is empty; 0: 1. All targets are explained in
+    one pass. Where fewer objects or classes are found, those.
     """
     method: builtins.str
     """A method of `ListMethods`; empty: `rise`."""
@@ -63,7 +70,10 @@ class ExplainRequest(google.protobuf.message.Message):
 
     @property
     def targets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Target]:
-        """What to explain; empty: the `top_k` most confident classes."""
+        """What to explain; empty: the `top_k` classes or objects of the highest confidence, of
+        a semantic segmentation the classes of the largest area, of a regression the first
+        numbers, of a picture all that the model made.
+        """
 
     @property
     def parameters(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, pellucid.v1.common_pb2.ParameterValue]:
@@ -79,6 +89,32 @@ class ExplainRequest(google.protobuf.message.Message):
     def overlay(self) -> global___OverlayOptions:
         """Pictures to draw."""
 
+    @property
+    def detection(self) -> pellucid.v1.inference_pb2.DetectionParameters:
+        """For TASK_DETECTION."""
+
+    @property
+    def instance_segmentation(self) -> pellucid.v1.inference_pb2.InstanceSegmentationParameters:
+        """For TASK_INSTANCE_SEGMENTATION."""
+
+    @property
+    def semantic_segmentation(self) -> pellucid.v1.inference_pb2.SemanticSegmentationParameters:
+        """For TASK_SEMANTIC_SEGMENTATION."""
+
+    @property
+    def super_resolution(self) -> pellucid.v1.inference_pb2.SuperResolutionParameters:
+        """For TASK_SUPER_RESOLUTION. An image that is larger than a tile is explained within
+        the tile around the boxes of the targets.
+        """
+
+    @property
+    def style_transfer(self) -> pellucid.v1.inference_pb2.StyleTransferParameters:
+        """For TASK_STYLE_TRANSFER."""
+
+    @property
+    def inpainting(self) -> pellucid.v1.inference_pb2.InpaintingParameters:
+        """For TASK_INPAINTING."""
+
     def __init__(
         self,
         *,
@@ -91,33 +127,62 @@ class ExplainRequest(google.protobuf.message.Message):
         parameters: collections.abc.Mapping[builtins.str, pellucid.v1.common_pb2.ParameterValue] | None = ...,
         progress: global___ProgressOptions | None = ...,
         overlay: global___OverlayOptions | None = ...,
+        detection: pellucid.v1.inference_pb2.DetectionParameters | None = ...,
+        instance_segmentation: pellucid.v1.inference_pb2.InstanceSegmentationParameters | None = ...,
+        semantic_segmentation: pellucid.v1.inference_pb2.SemanticSegmentationParameters | None = ...,
+        super_resolution: pellucid.v1.inference_pb2.SuperResolutionParameters | None = ...,
+        style_transfer: pellucid.v1.inference_pb2.StyleTransferParameters | None = ...,
+        inpainting: pellucid.v1.inference_pb2.InpaintingParameters | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["input", b"input", "overlay", b"overlay", "progress", b"progress"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["input", b"input", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "progress", b"progress", "targets", b"targets", "top_k", b"top_k"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["detection", b"detection", "inpainting", b"inpainting", "input", b"input", "instance_segmentation", b"instance_segmentation", "overlay", b"overlay", "progress", b"progress", "semantic_segmentation", b"semantic_segmentation", "style_transfer", b"style_transfer", "super_resolution", b"super_resolution", "task_parameters", b"task_parameters"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["detection", b"detection", "inpainting", b"inpainting", "input", b"input", "instance_segmentation", b"instance_segmentation", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "progress", b"progress", "semantic_segmentation", b"semantic_segmentation", "style_transfer", b"style_transfer", "super_resolution", b"super_resolution", "targets", b"targets", "task_parameters", b"task_parameters", "top_k", b"top_k"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["task_parameters", b"task_parameters"]) -> typing.Literal["detection", "instance_segmentation", "semantic_segmentation", "super_resolution", "style_transfer", "inpainting"] | None: ...
 
 global___ExplainRequest = ExplainRequest
 
 @typing.final
 class Target(google.protobuf.message.Message):
-    """What is explained."""
+    """What is explained: a class, an object, a number or a patch of a picture.
+
+    - TASK_CLASSIFICATION: `class_id` or `label`.
+    - TASK_DETECTION, TASK_INSTANCE_SEGMENTATION: `detection`; `class_id` or `label`, the most
+      confident object of the class; `box`, with or without a class: what is there.
+    - TASK_SEMANTIC_SEGMENTATION: `class_id` or `label`: the pixels of that class, with `box`
+      those within it; `box` alone: the class with the most pixels there.
+    - TASK_SUPER_RESOLUTION, TASK_STYLE_TRANSFER, TASK_INPAINTING: `box`, a patch of the
+      answer.
+    - TASK_REGRESSION: `class_id` or `label` of a number.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CLASS_ID_FIELD_NUMBER: builtins.int
     LABEL_FIELD_NUMBER: builtins.int
+    DETECTION_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
     class_id: builtins.int
-    """A class by its index in the model's output."""
+    """A class (or a number) by its index in the model's output."""
     label: builtins.str
-    """A class by its name."""
+    """A class (or a number) by its name."""
+    detection: builtins.int
+    """An object by its place in what `Predict` returns with the same parameters, from 0."""
+    @property
+    def box(self) -> pellucid.v1.common_pb2.Box:
+        """A rectangle in pixels of the upright input image; for TASK_SUPER_RESOLUTION too, where
+        it stands for what is made of it.
+        """
+
     def __init__(
         self,
         *,
         class_id: builtins.int = ...,
         label: builtins.str = ...,
+        detection: builtins.int = ...,
+        box: pellucid.v1.common_pb2.Box | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["class_id", b"class_id", "kind", b"kind", "label", b"label"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["class_id", b"class_id", "kind", b"kind", "label", b"label"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["class_id", "label"] | None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "class_id", b"class_id", "detection", b"detection", "kind", b"kind", "label", b"label"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "class_id", b"class_id", "detection", b"detection", "kind", b"kind", "label", b"label"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["class_id", "label", "detection"] | None: ...
 
 global___Target = Target
 
@@ -170,7 +235,9 @@ class OverlayOptions(google.protobuf.message.Message):
     opacity: builtins.float
     """Opacity of the map's colours over the image, in (0, 1]; unset: 0.6."""
     without_legend: builtins.bool
-    """Leave out the caption with the class's name and the legend with the range."""
+    """Leave out the caption with the target's name and the legend with the range. The
+    target's box is drawn all the same.
+    """
     format: pellucid.v1.common_pb2.PictureFormat.ValueType
     """Encoding of the picture."""
     def __init__(
@@ -254,6 +321,7 @@ class ExplainAccepted(google.protobuf.message.Message):
     TOTAL_FIELD_NUMBER: builtins.int
     MAP_SIZE_FIELD_NUMBER: builtins.int
     INPUT_SIZE_FIELD_NUMBER: builtins.int
+    BOXES_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     """The model that answers."""
     model_version: builtins.str
@@ -268,7 +336,10 @@ class ExplainAccepted(google.protobuf.message.Message):
 
     @property
     def targets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[pellucid.v1.common_pb2.Category]:
-        """The targets as understood, with the confidence on the whole image."""
+        """The targets as understood, with the confidence on the whole image: for an object
+        named by its box how well the best proposal fits, for TASK_REGRESSION the number
+        itself, for pictures 1.
+        """
 
     @property
     def map_size(self) -> pellucid.v1.common_pb2.ImageSize:
@@ -277,6 +348,12 @@ class ExplainAccepted(google.protobuf.message.Message):
     @property
     def input_size(self) -> pellucid.v1.common_pb2.ImageSize:
         """Size of the upright input image."""
+
+    @property
+    def boxes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[pellucid.v1.common_pb2.Box]:
+        """Where each target is, in their order; a box without extent: it has no place of its
+        own.
+        """
 
     def __init__(
         self,
@@ -289,9 +366,10 @@ class ExplainAccepted(google.protobuf.message.Message):
         total: builtins.int = ...,
         map_size: pellucid.v1.common_pb2.ImageSize | None = ...,
         input_size: pellucid.v1.common_pb2.ImageSize | None = ...,
+        boxes: collections.abc.Iterable[pellucid.v1.common_pb2.Box] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["input_size", b"input_size", "map_size", b"map_size"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["input_size", b"input_size", "map_size", b"map_size", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "parameters", b"parameters", "targets", b"targets", "total", b"total"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boxes", b"boxes", "input_size", b"input_size", "map_size", b"map_size", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "parameters", b"parameters", "targets", b"targets", "total", b"total"]) -> None: ...
 
 global___ExplainAccepted = ExplainAccepted
 
@@ -401,7 +479,7 @@ class SaliencyMap(google.protobuf.message.Message):
     @property
     def region(self) -> pellucid.v1.common_pb2.Box:
         """The rectangle of the upright input image that the map covers: less than the
-        whole image where the model sees a centre crop, more where it is padded.
+        whole image where the model sees a centre crop or a tile, more where it is padded.
         """
 
     def __init__(
@@ -454,6 +532,7 @@ class Explanation(google.protobuf.message.Message):
     PRECISION_FIELD_NUMBER: builtins.int
     ELAPSED_FIELD_NUMBER: builtins.int
     CONVERGENCE_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     """The model that answered."""
     model_version: builtins.str
@@ -466,7 +545,7 @@ class Explanation(google.protobuf.message.Message):
     """The device's precision in which they ran, read back from it: `f32`, `bf16`."""
     @property
     def target(self) -> pellucid.v1.common_pb2.Category:
-        """The target, with its confidence on the whole image."""
+        """The target, with its confidence on the whole image, as in `ExplainAccepted.targets`."""
 
     @property
     def saliency_map(self) -> global___SaliencyMap:
@@ -490,6 +569,10 @@ class Explanation(google.protobuf.message.Message):
     def convergence(self) -> global___Convergence:
         """How well the map is known, where the method can tell."""
 
+    @property
+    def box(self) -> pellucid.v1.common_pb2.Box:
+        """Where the target is; unset where it has no place of its own."""
+
     def __init__(
         self,
         *,
@@ -504,9 +587,10 @@ class Explanation(google.protobuf.message.Message):
         precision: builtins.str = ...,
         elapsed: google.protobuf.duration_pb2.Duration | None = ...,
         convergence: global___Convergence | None = ...,
+        box: pellucid.v1.common_pb2.Box | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["convergence", b"convergence", "elapsed", b"elapsed", "overlay", b"overlay", "saliency_map", b"saliency_map", "target", b"target"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["convergence", b"convergence", "elapsed", b"elapsed", "evaluations", b"evaluations", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "precision", b"precision", "saliency_map", b"saliency_map", "target", b"target"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "convergence", b"convergence", "elapsed", b"elapsed", "overlay", b"overlay", "saliency_map", b"saliency_map", "target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "convergence", b"convergence", "elapsed", b"elapsed", "evaluations", b"evaluations", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "precision", b"precision", "saliency_map", b"saliency_map", "target", b"target"]) -> None: ...
 
 global___Explanation = Explanation
 

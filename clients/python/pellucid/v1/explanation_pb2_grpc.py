@@ -57,7 +57,8 @@ class ExplanationServiceServicer(object):
         `accepted` lists them. Cancelling the call stops the work.
 
         Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
-        does not serve the model's task, NOT_FOUND for an unknown method or class.
+        does not serve the model's task or the task has no such target, NOT_FOUND for an
+        unknown method or class, and where nothing of it is found in the image.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -30,7 +30,8 @@ class ExplanationServiceStub:
     `accepted` lists them. Cancelling the call stops the work.
 
     Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
-    does not serve the model's task, NOT_FOUND for an unknown method or class.
+    does not serve the model's task or the task has no such target, NOT_FOUND for an
+    unknown method or class, and where nothing of it is found in the image.
     """
 
     ListMethods: grpc.UnaryUnaryMultiCallable[
@@ -51,7 +52,8 @@ class ExplanationServiceAsyncStub:
     `accepted` lists them. Cancelling the call stops the work.
 
     Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
-    does not serve the model's task, NOT_FOUND for an unknown method or class.
+    does not serve the model's task or the task has no such target, NOT_FOUND for an
+    unknown method or class, and where nothing of it is found in the image.
     """
 
     ListMethods: grpc.aio.UnaryUnaryMultiCallable[
@@ -74,7 +76,8 @@ class ExplanationServiceServicer(metaclass=abc.ABCMeta):
         `accepted` lists them. Cancelling the call stops the work.
 
         Failures: those of `InferenceService.Predict`; INVALID_ARGUMENT where the method
-        does not serve the model's task, NOT_FOUND for an unknown method or class.
+        does not serve the model's task or the task has no such target, NOT_FOUND for an
+        unknown method or class, and where nothing of it is found in the image.
         """
 
     @abc.abstractmethod

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from pellucid.v1 import common_pb2 as pellucid_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpellucid/v1/inference.proto\x12\x0bpellucid.v1\x1a\x18pellucid/v1/common.proto\"\xd3\x04\n\x0ePredictRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\"\n\x06inputs\x18\x03 \x03(\x0b\x32\x12.pellucid.v1.Input\x12?\n\x0e\x63lassification\x18\x04 \x01(\x0b\x32%.pellucid.v1.ClassificationParametersH\x00\x12\x35\n\tdetection\x18\x05 \x01(\x0b\x32 .pellucid.v1.DetectionParametersH\x00\x12L\n\x15instance_segmentation\x18\x06 \x01(\x0b\x32+.pellucid.v1.InstanceSegmentationParametersH\x00\x12L\n\x15semantic_segmentation\x18\x07 \x01(\x0b\x32+.pellucid.v1.SemanticSegmentationParametersH\x00\x12\x42\n\x10super_resolution\x18\x08 \x01(\x0b\x32&.pellucid.v1.SuperResolutionParametersH\x00\x12>\n\x0estyle_transfer\x18\t \x01(\x0b\x32$.pellucid.v1.StyleTransferParametersH\x00\x12\x37\n\ninpainting\x18\n \x01(\x0b\x32!.pellucid.v1.InpaintingParametersH\x00\x12\x13\n\x0braw_outputs\x18\x0f \x01(\x08\x42\x0c\n\nparameters\"j\n\x0fPredictResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12,\n\x0bpredictions\x18\x03 \x03(\x0b\x32\x17.pellucid.v1.Prediction\"P\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.PredictRequest\"\x8b\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x08response\x18\x02 \x01(\x0b\x32\x1c.pellucid.v1.PredictResponseH\x00\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.pellucid.v1.StreamErrorH\x00\x42\t\n\x07outcome\";\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\xc0\x03\n\nPrediction\x12*\n\ninput_size\x18\x01 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12;\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32!.pellucid.v1.ClassificationResultH\x00\x12\x31\n\tdetection\x18\x03 \x01(\x0b\x32\x1c.pellucid.v1.DetectionResultH\x00\x12H\n\x15instance_segmentation\x18\x04 \x01(\x0b\x32\'.pellucid.v1.InstanceSegmentationResultH\x00\x12H\n\x15semantic_segmentation\x18\x05 \x01(\x0b\x32\'.pellucid.v1.SemanticSegmentationResultH\x00\x12)\n\x05image\x18\x06 \x01(\x0b\x32\x18.pellucid.v1.ImageResultH\x00\x12(\n\x0braw_outputs\x18\x0e \x03(\x0b\x32\x13.pellucid.v1.Tensor\x12#\n\x06timing\x18\x0f \x01(\x0b\x32\x13.pellucid.v1.TimingB\x08\n\x06result\"A\n\x18\x43lassificationParameters\x12\r\n\x05top_k\x18\x01 \x01(\x05\x12\x16\n\x0emin_confidence\x18\x02 \x01(\x02\"V\n\x14\x43lassificationResult\x12)\n\ncategories\x18\x01 \x03(\x0b\x32\x15.pellucid.v1.Category\x12\x13\n\x0bmulti_label\x18\x02 \x01(\x08\"\xa7\x01\n\x13\x44\x65tectionParameters\x12!\n\x14\x63onfidence_threshold\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x1a\n\riou_threshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x16\n\x0emax_detections\x18\x03 \x01(\x05\x12\x0e\n\x06labels\x18\x04 \x03(\tB\x17\n\x15_confidence_thresholdB\x10\n\x0e_iou_threshold\"=\n\x0f\x44\x65tectionResult\x12*\n\ndetections\x18\x01 \x03(\x0b\x32\x16.pellucid.v1.Detection\"S\n\tDetection\x12\x1d\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x10.pellucid.v1.Box\x12\'\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x15.pellucid.v1.Category\"\x85\x01\n\x1eInstanceSegmentationParameters\x12\x33\n\tdetection\x18\x01 \x01(\x0b\x32 .pellucid.v1.DetectionParameters\x12\x1b\n\x0emask_threshold\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x11\n\x0f_mask_threshold\"F\n\x1aInstanceSegmentationResult\x12(\n\tinstances\x18\x01 \x03(\x0b\x32\x15.pellucid.v1.Instance\"y\n\x08Instance\x12\x1d\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x10.pellucid.v1.Box\x12\'\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x15.pellucid.v1.Category\x12%\n\x04mask\x18\x03 \x01(\x0b\x32\x17.pellucid.v1.BinaryMask\"]\n\x1eSemanticSegmentationParameters\x12\x16\n\tthreshold\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x15\n\rprobabilities\x18\x02 \x01(\x08\x42\x0c\n\n_threshold\"l\n\x1aSemanticSegmentationResult\x12\'\n\tlabel_map\x18\x01 \x01(\x0b\x32\x14.pellucid.v1.Picture\x12%\n\x05\x61reas\x18\x02 \x03(\x0b\x32\x16.pellucid.v1.ClassArea\"b\n\tClassArea\x12\'\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x15.pellucid.v1.Category\x12\x0e\n\x06pixels\x18\x02 \x01(\x03\x12\r\n\x05share\x18\x03 \x01(\x02\x12\r\n\x05\x63olor\x18\x04 \x01(\r\"\x86\x01\n\x19SuperResolutionParameters\x12\x11\n\ttile_size\x18\x01 \x01(\x05\x12\x19\n\x0ctile_overlap\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormatB\x0f\n\r_tile_overlap\"\xc4\x01\n\x17StyleTransferParameters\x12\x15\n\x0bstyle_index\x18\x01 \x01(\x05H\x00\x12\x32\n\rstyle_weights\x18\x02 \x01(\x0b\x32\x19.pellucid.v1.StyleWeightsH\x00\x12)\n\x0bstyle_image\x18\x03 \x01(\x0b\x32\x12.pellucid.v1.InputH\x00\x12*\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormatB\x07\n\x05style\"\x1f\n\x0cStyleWeights\x12\x0f\n\x07weights\x18\x01 \x03(\x02\"\x8a\x01\n\x14InpaintingParameters\x12$\n\nrectangles\x18\x01 \x03(\x0b\x32\x10.pellucid.v1.Box\x12 \n\x04mask\x18\x02 \x01(\x0b\x32\x12.pellucid.v1.Input\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormat\"4\n\x0bImageResult\x12%\n\x07picture\x18\x01 \x01(\x0b\x32\x14.pellucid.v1.Picture2\xb4\x01\n\x10InferenceService\x12\x44\n\x07Predict\x12\x1b.pellucid.v1.PredictRequest\x1a\x1c.pellucid.v1.PredictResponse\x12Z\n\rPredictStream\x12!.pellucid.v1.PredictStreamRequest\x1a\".pellucid.v1.PredictStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpellucid/v1/inference.proto\x12\x0bpellucid.v1\x1a\x18pellucid/v1/common.proto\"\xd3\x04\n\x0ePredictRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\"\n\x06inputs\x18\x03 \x03(\x0b\x32\x12.pellucid.v1.Input\x12?\n\x0e\x63lassification\x18\x04 \x01(\x0b\x32%.pellucid.v1.ClassificationParametersH\x00\x12\x35\n\tdetection\x18\x05 \x01(\x0b\x32 .pellucid.v1.DetectionParametersH\x00\x12L\n\x15instance_segmentation\x18\x06 \x01(\x0b\x32+.pellucid.v1.InstanceSegmentationParametersH\x00\x12L\n\x15semantic_segmentation\x18\x07 \x01(\x0b\x32+.pellucid.v1.SemanticSegmentationParametersH\x00\x12\x42\n\x10super_resolution\x18\x08 \x01(\x0b\x32&.pellucid.v1.SuperResolutionParametersH\x00\x12>\n\x0estyle_transfer\x18\t \x01(\x0b\x32$.pellucid.v1.StyleTransferParametersH\x00\x12\x37\n\ninpainting\x18\n \x01(\x0b\x32!.pellucid.v1.InpaintingParametersH\x00\x12\x13\n\x0braw_outputs\x18\x0f \x01(\x08\x42\x0c\n\nparameters\"j\n\x0fPredictResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12,\n\x0bpredictions\x18\x03 \x03(\x0b\x32\x17.pellucid.v1.Prediction\"P\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.PredictRequest\"\x8b\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x08response\x18\x02 \x01(\x0b\x32\x1c.pellucid.v1.PredictResponseH\x00\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.pellucid.v1.StreamErrorH\x00\x42\t\n\x07outcome\";\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\xf5\x03\n\nPrediction\x12*\n\ninput_size\x18\x01 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12;\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32!.pellucid.v1.ClassificationResultH\x00\x12\x31\n\tdetection\x18\x03 \x01(\x0b\x32\x1c.pellucid.v1.DetectionResultH\x00\x12H\n\x15instance_segmentation\x18\x04 \x01(\x0b\x32\'.pellucid.v1.InstanceSegmentationResultH\x00\x12H\n\x15semantic_segmentation\x18\x05 \x01(\x0b\x32\'.pellucid.v1.SemanticSegmentationResultH\x00\x12)\n\x05image\x18\x06 \x01(\x0b\x32\x18.pellucid.v1.ImageResultH\x00\x12\x33\n\nregression\x18\x07 \x01(\x0b\x32\x1d.pellucid.v1.RegressionResultH\x00\x12(\n\x0braw_outputs\x18\x0e \x03(\x0b\x32\x13.pellucid.v1.Tensor\x12#\n\x06timing\x18\x0f \x01(\x0b\x32\x13.pellucid.v1.TimingB\x08\n\x06result\"A\n\x18\x43lassificationParameters\x12\r\n\x05top_k\x18\x01 \x01(\x05\x12\x16\n\x0emin_confidence\x18\x02 \x01(\x02\"V\n\x14\x43lassificationResult\x12)\n\ncategories\x18\x01 \x03(\x0b\x32\x15.pellucid.v1.Category\x12\x13\n\x0bmulti_label\x18\x02 \x01(\x08\"\xa7\x01\n\x13\x44\x65tectionParameters\x12!\n\x14\x63onfidence_threshold\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x1a\n\riou_threshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x16\n\x0emax_detections\x18\x03 \x01(\x05\x12\x0e\n\x06labels\x18\x04 \x03(\tB\x17\n\x15_confidence_thresholdB\x10\n\x0e_iou_threshold\"=\n\x0f\x44\x65tectionResult\x12*\n\ndetections\x18\x01 \x03(\x0b\x32\x16.pellucid.v1.Detection\"S\n\tDetection\x12\x1d\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x10.pellucid.v1.Box\x12\'\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x15.pellucid.v1.Category\"\x85\x01\n\x1eInstanceSegmentationParameters\x12\x33\n\tdetection\x18\x01 \x01(\x0b\x32 .pellucid.v1.DetectionParameters\x12\x1b\n\x0emask_threshold\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x11\n\x0f_mask_threshold\"F\n\x1aInstanceSegmentationResult\x12(\n\tinstances\x18\x01 \x03(\x0b\x32\x15.pellucid.v1.Instance\"y\n\x08Instance\x12\x1d\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x10.pellucid.v1.Box\x12\'\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x15.pellucid.v1.Category\x12%\n\x04mask\x18\x03 \x01(\x0b\x32\x17.pellucid.v1.BinaryMask\"]\n\x1eSemanticSegmentationParameters\x12\x16\n\tthreshold\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x15\n\rprobabilities\x18\x02 \x01(\x08\x42\x0c\n\n_threshold\"l\n\x1aSemanticSegmentationResult\x12\'\n\tlabel_map\x18\x01 \x01(\x0b\x32\x14.pellucid.v1.Picture\x12%\n\x05\x61reas\x18\x02 \x03(\x0b\x32\x16.pellucid.v1.ClassArea\"b\n\tClassArea\x12\'\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x15.pellucid.v1.Category\x12\x0e\n\x06pixels\x18\x02 \x01(\x03\x12\r\n\x05share\x18\x03 \x01(\x02\x12\r\n\x05\x63olor\x18\x04 \x01(\r\"\x86\x01\n\x19SuperResolutionParameters\x12\x11\n\ttile_size\x18\x01 \x01(\x05\x12\x19\n\x0ctile_overlap\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormatB\x0f\n\r_tile_overlap\"\xc4\x01\n\x17StyleTransferParameters\x12\x15\n\x0bstyle_index\x18\x01 \x01(\x05H\x00\x12\x32\n\rstyle_weights\x18\x02 \x01(\x0b\x32\x19.pellucid.v1.StyleWeightsH\x00\x12)\n\x0bstyle_image\x18\x03 \x01(\x0b\x32\x12.pellucid.v1.InputH\x00\x12*\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormatB\x07\n\x05style\"\"\n\x10RegressionResult\x12\x0e\n\x06values\x18\x01 \x03(\x01\"\x1f\n\x0cStyleWeights\x12\x0f\n\x07weights\x18\x01 \x03(\x02\"\x8a\x01\n\x14InpaintingParameters\x12$\n\nrectangles\x18\x01 \x03(\x0b\x32\x10.pellucid.v1.Box\x12 \n\x04mask\x18\x02 \x01(\x0b\x32\x12.pellucid.v1.Input\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormat\"4\n\x0bImageResult\x12%\n\x07picture\x18\x01 \x01(\x0b\x32\x14.pellucid.v1.Picture2\xb4\x01\n\x10InferenceService\x12\x44\n\x07Predict\x12\x1b.pellucid.v1.PredictRequest\x1a\x1c.pellucid.v1.PredictResponse\x12Z\n\rPredictStream\x12!.pellucid.v1.PredictStreamRequest\x1a\".pellucid.v1.PredictStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,39 +43,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMERROR']._serialized_start=1000
   _globals['_STREAMERROR']._serialized_end=1059
   _globals['_PREDICTION']._serialized_start=1062
-  _globals['_PREDICTION']._serialized_end=1510
-  _globals['_CLASSIFICATIONPARAMETERS']._serialized_start=1512
-  _globals['_CLASSIFICATIONPARAMETERS']._serialized_end=1577
-  _globals['_CLASSIFICATIONRESULT']._serialized_start=1579
-  _globals['_CLASSIFICATIONRESULT']._serialized_end=1665
-  _globals['_DETECTIONPARAMETERS']._serialized_start=1668
-  _globals['_DETECTIONPARAMETERS']._serialized_end=1835
-  _globals['_DETECTIONRESULT']._serialized_start=1837
-  _globals['_DETECTIONRESULT']._serialized_end=1898
-  _globals['_DETECTION']._serialized_start=1900
-  _globals['_DETECTION']._serialized_end=1983
-  _globals['_INSTANCESEGMENTATIONPARAMETERS']._serialized_start=1986
-  _globals['_INSTANCESEGMENTATIONPARAMETERS']._serialized_end=2119
-  _globals['_INSTANCESEGMENTATIONRESULT']._serialized_start=2121
-  _globals['_INSTANCESEGMENTATIONRESULT']._serialized_end=2191
-  _globals['_INSTANCE']._serialized_start=2193
-  _globals['_INSTANCE']._serialized_end=2314
-  _globals['_SEMANTICSEGMENTATIONPARAMETERS']._serialized_start=2316
-  _globals['_SEMANTICSEGMENTATIONPARAMETERS']._serialized_end=2409
-  _globals['_SEMANTICSEGMENTATIONRESULT']._serialized_start=2411
-  _globals['_SEMANTICSEGMENTATIONRESULT']._serialized_end=2519
-  _globals['_CLASSAREA']._serialized_start=2521
-  _globals['_CLASSAREA']._serialized_end=2619
-  _globals['_SUPERRESOLUTIONPARAMETERS']._serialized_start=2622
-  _globals['_SUPERRESOLUTIONPARAMETERS']._serialized_end=2756
-  _globals['_STYLETRANSFERPARAMETERS']._serialized_start=2759
-  _globals['_STYLETRANSFERPARAMETERS']._serialized_end=2955
-  _globals['_STYLEWEIGHTS']._serialized_start=2957
-  _globals['_STYLEWEIGHTS']._serialized_end=2988
-  _globals['_INPAINTINGPARAMETERS']._serialized_start=2991
-  _globals['_INPAINTINGPARAMETERS']._serialized_end=3129
-  _globals['_IMAGERESULT']._serialized_start=3131
-  _globals['_IMAGERESULT']._serialized_end=3183
-  _globals['_INFERENCESERVICE']._serialized_start=3186
-  _globals['_INFERENCESERVICE']._serialized_end=3366
+  _globals['_PREDICTION']._serialized_end=1563
+  _globals['_CLASSIFICATIONPARAMETERS']._serialized_start=1565
+  _globals['_CLASSIFICATIONPARAMETERS']._serialized_end=1630
+  _globals['_CLASSIFICATIONRESULT']._serialized_start=1632
+  _globals['_CLASSIFICATIONRESULT']._serialized_end=1718
+  _globals['_DETECTIONPARAMETERS']._serialized_start=1721
+  _globals['_DETECTIONPARAMETERS']._serialized_end=1888
+  _globals['_DETECTIONRESULT']._serialized_start=1890
+  _globals['_DETECTIONRESULT']._serialized_end=1951
+  _globals['_DETECTION']._serialized_start=1953
+  _globals['_DETECTION']._serialized_end=2036
+  _globals['_INSTANCESEGMENTATIONPARAMETERS']._serialized_start=2039
+  _globals['_INSTANCESEGMENTATIONPARAMETERS']._serialized_end=2172
+  _globals['_INSTANCESEGMENTATIONRESULT']._serialized_start=2174
+  _globals['_INSTANCESEGMENTATIONRESULT']._serialized_end=2244
+  _globals['_INSTANCE']._serialized_start=2246
+  _globals['_INSTANCE']._serialized_end=2367
+  _globals['_SEMANTICSEGMENTATIONPARAMETERS']._serialized_start=2369
+  _globals['_SEMANTICSEGMENTATIONPARAMETERS']._serialized_end=2462
+  _globals['_SEMANTICSEGMENTATIONRESULT']._serialized_start=2464
+  _globals['_SEMANTICSEGMENTATIONRESULT']._serialized_end=2572
+  _globals['_CLASSAREA']._serialized_start=2574
+  _globals['_CLASSAREA']._serialized_end=2672
+  _globals['_SUPERRESOLUTIONPARAMETERS']._serialized_start=2675
+  _globals['_SUPERRESOLUTIONPARAMETERS']._serialized_end=2809
+  _globals['_STYLETRANSFERPARAMETERS']._serialized_start=2812
+  _globals['_STYLETRANSFERPARAMETERS']._serialized_end=3008
+  _globals['_REGRESSIONRESULT']._serialized_start=3010
+  _globals['_REGRESSIONRESULT']._serialized_end=3044
+  _globals['_STYLEWEIGHTS']._serialized_start=3046
+  _globals['_STYLEWEIGHTS']._serialized_end=3077
+  _globals['_INPAINTINGPARAMETERS']._serialized_start=3080
+  _globals['_INPAINTINGPARAMETERS']._serialized_end=3218
+  _globals['_IMAGERESULT']._serialized_start=3220
+  _globals['_IMAGERESULT']._serialized_end=3272
+  _globals['_INFERENCESERVICE']._serialized_start=3275
+  _globals['_INFERENCESERVICE']._serialized_end=3455
 # @@protoc_insertion_point(module_scope)

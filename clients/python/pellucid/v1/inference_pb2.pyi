@@ -214,6 +214,7 @@ class Prediction(google.protobuf.message.Message):
     INSTANCE_SEGMENTATION_FIELD_NUMBER: builtins.int
     SEMANTIC_SEGMENTATION_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
+    REGRESSION_FIELD_NUMBER: builtins.int
     RAW_OUTPUTS_FIELD_NUMBER: builtins.int
     TIMING_FIELD_NUMBER: builtins.int
     @property
@@ -241,6 +242,10 @@ class Prediction(google.protobuf.message.Message):
         """Of TASK_SUPER_RESOLUTION, TASK_STYLE_TRANSFER and TASK_INPAINTING."""
 
     @property
+    def regression(self) -> global___RegressionResult:
+        """Of TASK_REGRESSION."""
+
+    @property
     def raw_outputs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[pellucid.v1.common_pb2.Tensor]:
         """The model's outputs: where `raw_outputs` was set, where the input was tensors,
         and for TASK_RAW.
@@ -259,12 +264,13 @@ class Prediction(google.protobuf.message.Message):
         instance_segmentation: global___InstanceSegmentationResult | None = ...,
         semantic_segmentation: global___SemanticSegmentationResult | None = ...,
         image: global___ImageResult | None = ...,
+        regression: global___RegressionResult | None = ...,
         raw_outputs: collections.abc.Iterable[pellucid.v1.common_pb2.Tensor] | None = ...,
         timing: pellucid.v1.common_pb2.Timing | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["classification", b"classification", "detection", b"detection", "image", b"image", "input_size", b"input_size", "instance_segmentation", b"instance_segmentation", "result", b"result", "semantic_segmentation", b"semantic_segmentation", "timing", b"timing"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["classification", b"classification", "detection", b"detection", "image", b"image", "input_size", b"input_size", "instance_segmentation", b"instance_segmentation", "raw_outputs", b"raw_outputs", "result", b"result", "semantic_segmentation", b"semantic_segmentation", "timing", b"timing"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["classification", "detection", "instance_segmentation", "semantic_segmentation", "image"] | None: ...
+    def HasField(self, field_name: typing.Literal["classification", b"classification", "detection", b"detection", "image", b"image", "input_size", b"input_size", "instance_segmentation", b"instance_segmentation", "regression", b"regression", "result", b"result", "semantic_segmentation", b"semantic_segmentation", "timing", b"timing"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "detection", b"detection", "image", b"image", "input_size", b"input_size", "instance_segmentation", b"instance_segmentation", "raw_outputs", b"raw_outputs", "regression", b"regression", "result", b"result", "semantic_segmentation", b"semantic_segmentation", "timing", b"timing"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["classification", "detection", "instance_segmentation", "semantic_segmentation", "image", "regression"] | None: ...
 
 global___Prediction = Prediction
 
@@ -635,6 +641,26 @@ class StyleTransferParameters(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["style", b"style"]) -> typing.Literal["style_index", "style_weights", "style_image"] | None: ...
 
 global___StyleTransferParameters = StyleTransferParameters
+
+@typing.final
+class RegressionResult(google.protobuf.message.Message):
+    """Numbers that a model gives for one input."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: builtins.int
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """In the order of the model's output, named by its labels where it has any."""
+
+    def __init__(
+        self,
+        *,
+        values: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["values", b"values"]) -> None: ...
+
+global___RegressionResult = RegressionResult
 
 @typing.final
 class StyleWeights(google.protobuf.message.Message):

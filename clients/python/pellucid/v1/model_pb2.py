@@ -27,17 +27,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pellucid.v1 import common_pb2 as pellucid_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pellucid/v1/model.proto\x12\x0bpellucid.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18pellucid/v1/common.proto\"4\n\x11ListModelsRequest\x12\x1f\n\x04task\x18\x01 \x01(\x0e\x32\x11.pellucid.v1.Task\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.pellucid.v1.Model\"%\n\x0fGetModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"=\n\x10LoadModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"?\n\x12UnloadModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"\xb2\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.pellucid.v1.Task\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x05 \x01(\t\x12+\n\x08versions\x18\x06 \x03(\x0b\x32\x19.pellucid.v1.ModelVersion\x12\x0e\n\x06labels\x18\x07 \x03(\t\"\xb0\x02\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.pellucid.v1.ModelState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x04 \x01(\t\x12\'\n\x06inputs\x18\x05 \x03(\x0b\x32\x17.pellucid.v1.TensorSpec\x12(\n\x07outputs\x18\x06 \x03(\x0b\x32\x17.pellucid.v1.TensorSpec\x12\"\n\x06layers\x18\x07 \x03(\x0b\x32\x12.pellucid.v1.Layer\x12\x0e\n\x06\x64\x65vice\x18\x08 \x01(\t\x12\x11\n\tprecision\x18\t \x01(\t\x12-\n\tload_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"H\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\toperation\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\x08\"\xb9\x01\n\x14OptimizeModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12/\n\x0coptimization\x18\x03 \x01(\x0e\x32\x19.pellucid.v1.Optimization\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x1e\n\x11max_accuracy_drop\x18\x05 \x01(\x02H\x00\x88\x01\x01\x42\x14\n\x12_max_accuracy_drop\"\x80\x01\n\x15OptimizeModelResponse\x12\x31\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.pellucid.v1.OptimizeProgressH\x00\x12+\n\x06result\x18\x02 \x01(\x0b\x32\x19.pellucid.v1.ModelVersionH\x00\x42\x07\n\x05\x65vent\"\x89\x01\n\x10OptimizeProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12*\n\x07\x65lapsed\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tremaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x8b\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x04*Z\n\x0cOptimization\x12\x1c\n\x18OPTIMIZATION_UNSPECIFIED\x10\x00\x12\x15\n\x11OPTIMIZATION_INT8\x10\x01\x12\x15\n\x11OPTIMIZATION_FP16\x10\x02\x32\x9e\x03\n\x0cModelService\x12M\n\nListModels\x12\x1e.pellucid.v1.ListModelsRequest\x1a\x1f.pellucid.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.pellucid.v1.GetModelRequest\x1a\x1d.pellucid.v1.GetModelResponse\x12J\n\tLoadModel\x12\x1d.pellucid.v1.LoadModelRequest\x1a\x1e.pellucid.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.pellucid.v1.UnloadModelRequest\x1a .pellucid.v1.UnloadModelResponse\x12X\n\rOptimizeModel\x12!.pellucid.v1.OptimizeModelRequest\x1a\".pellucid.v1.OptimizeModelResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pellucid/v1/model.proto\x12\x0bpellucid.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18pellucid/v1/common.proto\"4\n\x11ListModelsRequest\x12\x1f\n\x04task\x18\x01 \x01(\x0e\x32\x11.pellucid.v1.Task\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.pellucid.v1.Model\"%\n\x0fGetModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"=\n\x10LoadModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"?\n\x12UnloadModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"\xb2\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.pellucid.v1.Task\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x05 \x01(\t\x12+\n\x08versions\x18\x06 \x03(\x0b\x32\x19.pellucid.v1.ModelVersion\x12\x0e\n\x06labels\x18\x07 \x03(\t\"\xeb\x02\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.pellucid.v1.ModelState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x04 \x01(\t\x12\'\n\x06inputs\x18\x05 \x03(\x0b\x32\x17.pellucid.v1.TensorSpec\x12(\n\x07outputs\x18\x06 \x03(\x0b\x32\x17.pellucid.v1.TensorSpec\x12\"\n\x06layers\x18\x07 \x03(\x0b\x32\x12.pellucid.v1.Layer\x12\x0e\n\x06\x64\x65vice\x18\x08 \x01(\t\x12\x11\n\tprecision\x18\t \x01(\t\x12-\n\tload_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x07lineage\x18\x0b \x01(\x0b\x32\x14.pellucid.v1.Lineage\x12\x12\n\nsize_bytes\x18\x0c \x01(\x03\"\x82\x02\n\x07Lineage\x12\x16\n\x0eparent_version\x18\x01 \x01(\t\x12/\n\x0coptimization\x18\x02 \x01(\x0e\x32\x19.pellucid.v1.Optimization\x12\x34\n\x08settings\x18\x03 \x03(\x0b\x32\".pellucid.v1.Lineage.SettingsEntry\x12\x16\n\x0e\x64\x61taset_digest\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\";\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"H\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\toperation\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\x08\"\xbd\x02\n\x14OptimizeModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12/\n\x0coptimization\x18\x03 \x01(\x0e\x32\x19.pellucid.v1.Optimization\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x1e\n\x11max_accuracy_drop\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\x0e\x64\x61taset_format\x18\x06 \x01(\t\x12\x18\n\x10\x63\x61libration_size\x18\x07 \x01(\x05\x12\x0e\n\x06preset\x18\x08 \x01(\t\x12\x12\n\nmodel_type\x18\t \x01(\t\x12\x15\n\rignored_names\x18\n \x03(\t\x12\x15\n\rignored_types\x18\x0b \x03(\tB\x14\n\x12_max_accuracy_drop\"\x80\x01\n\x15OptimizeModelResponse\x12\x31\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.pellucid.v1.OptimizeProgressH\x00\x12+\n\x06result\x18\x02 \x01(\x0b\x32\x19.pellucid.v1.ModelVersionH\x00\x42\x07\n\x05\x65vent\"\x98\x01\n\x10OptimizeProgress\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12*\n\x07\x65lapsed\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tremaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x8b\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x04*Z\n\x0cOptimization\x12\x1c\n\x18OPTIMIZATION_UNSPECIFIED\x10\x00\x12\x15\n\x11OPTIMIZATION_INT8\x10\x01\x12\x15\n\x11OPTIMIZATION_FP16\x10\x02\x32\x9e\x03\n\x0cModelService\x12M\n\nListModels\x12\x1e.pellucid.v1.ListModelsRequest\x1a\x1f.pellucid.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.pellucid.v1.GetModelRequest\x1a\x1d.pellucid.v1.GetModelResponse\x12J\n\tLoadModel\x12\x1d.pellucid.v1.LoadModelRequest\x1a\x1e.pellucid.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.pellucid.v1.UnloadModelRequest\x1a .pellucid.v1.UnloadModelResponse\x12X\n\rOptimizeModel\x12!.pellucid.v1.OptimizeModelRequest\x1a\".pellucid.v1.OptimizeModelResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pellucid.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=1662
-  _globals['_MODELSTATE']._serialized_end=1801
-  _globals['_OPTIMIZATION']._serialized_start=1803
-  _globals['_OPTIMIZATION']._serialized_end=1893
+  _globals['_LINEAGE_SETTINGSENTRY']._loaded_options = None
+  _globals['_LINEAGE_SETTINGSENTRY']._serialized_options = b'8\001'
+  _globals['_MODELSTATE']._serialized_start=2129
+  _globals['_MODELSTATE']._serialized_end=2268
+  _globals['_OPTIMIZATION']._serialized_start=2270
+  _globals['_OPTIMIZATION']._serialized_end=2360
   _globals['_LISTMODELSREQUEST']._serialized_start=131
   _globals['_LISTMODELSREQUEST']._serialized_end=183
   _globals['_LISTMODELSRESPONSE']._serialized_start=185
@@ -57,17 +59,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL']._serialized_start=580
   _globals['_MODEL']._serialized_end=758
   _globals['_MODELVERSION']._serialized_start=761
-  _globals['_MODELVERSION']._serialized_end=1065
-  _globals['_TENSORSPEC']._serialized_start=1067
-  _globals['_TENSORSPEC']._serialized_end=1126
-  _globals['_LAYER']._serialized_start=1128
-  _globals['_LAYER']._serialized_end=1200
-  _globals['_OPTIMIZEMODELREQUEST']._serialized_start=1203
-  _globals['_OPTIMIZEMODELREQUEST']._serialized_end=1388
-  _globals['_OPTIMIZEMODELRESPONSE']._serialized_start=1391
-  _globals['_OPTIMIZEMODELRESPONSE']._serialized_end=1519
-  _globals['_OPTIMIZEPROGRESS']._serialized_start=1522
-  _globals['_OPTIMIZEPROGRESS']._serialized_end=1659
-  _globals['_MODELSERVICE']._serialized_start=1896
-  _globals['_MODELSERVICE']._serialized_end=2310
+  _globals['_MODELVERSION']._serialized_end=1124
+  _globals['_LINEAGE']._serialized_start=1127
+  _globals['_LINEAGE']._serialized_end=1385
+  _globals['_LINEAGE_SETTINGSENTRY']._serialized_start=1338
+  _globals['_LINEAGE_SETTINGSENTRY']._serialized_end=1385
+  _globals['_TENSORSPEC']._serialized_start=1387
+  _globals['_TENSORSPEC']._serialized_end=1446
+  _globals['_LAYER']._serialized_start=1448
+  _globals['_LAYER']._serialized_end=1520
+  _globals['_OPTIMIZEMODELREQUEST']._serialized_start=1523
+  _globals['_OPTIMIZEMODELREQUEST']._serialized_end=1840
+  _globals['_OPTIMIZEMODELRESPONSE']._serialized_start=1843
+  _globals['_OPTIMIZEMODELRESPONSE']._serialized_end=1971
+  _globals['_OPTIMIZEPROGRESS']._serialized_start=1974
+  _globals['_OPTIMIZEPROGRESS']._serialized_end=2126
+  _globals['_MODELSERVICE']._serialized_start=2363
+  _globals['_MODELSERVICE']._serialized_end=2777
 # @@protoc_insertion_point(module_scope)

@@ -301,6 +301,8 @@ class ModelVersion(google.protobuf.message.Message):
     DEVICE_FIELD_NUMBER: builtins.int
     PRECISION_FIELD_NUMBER: builtins.int
     LOAD_TIME_FIELD_NUMBER: builtins.int
+    LINEAGE_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Its number: the folder's."""
     state: global___ModelState.ValueType
@@ -315,6 +317,8 @@ class ModelVersion(google.protobuf.message.Message):
     """Its precision on that device, read back from the compiled model; empty before
     its first use.
     """
+    size_bytes: builtins.int
+    """Bytes of its files."""
     @property
     def inputs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TensorSpec]:
         """What it takes."""
@@ -331,6 +335,10 @@ class ModelVersion(google.protobuf.message.Message):
     def load_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was read."""
 
+    @property
+    def lineage(self) -> global___Lineage:
+        """Where it comes from, if an optimisation made it."""
+
     def __init__(
         self,
         *,
@@ -344,11 +352,68 @@ class ModelVersion(google.protobuf.message.Message):
         device: builtins.str = ...,
         precision: builtins.str = ...,
         load_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        lineage: global___Lineage | None = ...,
+        size_bytes: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["load_time", b"load_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["device", b"device", "format", b"format", "inputs", b"inputs", "layers", b"layers", "load_time", b"load_time", "outputs", b"outputs", "precision", b"precision", "reason", b"reason", "state", b"state", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["lineage", b"lineage", "load_time", b"load_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["device", b"device", "format", b"format", "inputs", b"inputs", "layers", b"layers", "lineage", b"lineage", "load_time", b"load_time", "outputs", b"outputs", "precision", b"precision", "reason", b"reason", "size_bytes", b"size_bytes", "state", b"state", "version", b"version"]) -> None: ...
 
 global___ModelVersion = ModelVersion
+
+@typing.final
+class Lineage(google.protobuf.message.Message):
+    """Where an optimised version comes from."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class SettingsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    PARENT_VERSION_FIELD_NUMBER: builtins.int
+    OPTIMIZATION_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
+    DATASET_DIGEST_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    parent_version: builtins.str
+    """The version it was made of."""
+    optimization: global___Optimization.ValueType
+    """What was done."""
+    dataset_digest: builtins.str
+    """What the calibration set held, as hexadecimal digits."""
+    @property
+    def settings(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """The settings, by name."""
+
+    @property
+    def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    def __init__(
+        self,
+        *,
+        parent_version: builtins.str = ...,
+        optimization: global___Optimization.ValueType = ...,
+        settings: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        dataset_digest: builtins.str = ...,
+        create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["create_time", b"create_time", "dataset_digest", b"dataset_digest", "optimization", b"optimization", "parent_version", b"parent_version", "settings", b"settings"]) -> None: ...
+
+global___Lineage = Lineage
 
 @typing.final
 class TensorSpec(google.protobuf.message.Message):
@@ -421,6 +486,12 @@ class OptimizeModelRequest(google.protobuf.message.Message):
     OPTIMIZATION_FIELD_NUMBER: builtins.int
     DATASET_FIELD_NUMBER: builtins.int
     MAX_ACCURACY_DROP_FIELD_NUMBER: builtins.int
+    DATASET_FORMAT_FIELD_NUMBER: builtins.int
+    CALIBRATION_SIZE_FIELD_NUMBER: builtins.int
+    PRESET_FIELD_NUMBER: builtins.int
+    MODEL_TYPE_FIELD_NUMBER: builtins.int
+    IGNORED_NAMES_FIELD_NUMBER: builtins.int
+    IGNORED_TYPES_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     """The model."""
     model_version: builtins.str
@@ -433,6 +504,24 @@ class OptimizeModelRequest(google.protobuf.message.Message):
     """The greatest loss of the model's main metric that is accepted, in its unit;
     unset: no limit is checked.
     """
+    dataset_format: builtins.str
+    """Its format, as in EvaluateDataset; empty: found by itself."""
+    calibration_size: builtins.int
+    """Images to calibrate with; 0: 300, or as many as there are."""
+    preset: builtins.str
+    """What to weigh against each other; empty: `performance`, which quantises activations
+    symmetrically; `mixed` keeps the accuracy of more models.
+    """
+    model_type: builtins.str
+    """`transformer` for models of attention; empty: any other."""
+    @property
+    def ignored_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Layers that stay as they are, by name."""
+
+    @property
+    def ignored_types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Operations that stay as they are: `MatMul`."""
+
     def __init__(
         self,
         *,
@@ -441,9 +530,15 @@ class OptimizeModelRequest(google.protobuf.message.Message):
         optimization: global___Optimization.ValueType = ...,
         dataset: builtins.str = ...,
         max_accuracy_drop: builtins.float | None = ...,
+        dataset_format: builtins.str = ...,
+        calibration_size: builtins.int = ...,
+        preset: builtins.str = ...,
+        model_type: builtins.str = ...,
+        ignored_names: collections.abc.Iterable[builtins.str] | None = ...,
+        ignored_types: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_max_accuracy_drop", b"_max_accuracy_drop", "max_accuracy_drop", b"max_accuracy_drop"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_accuracy_drop", b"_max_accuracy_drop", "dataset", b"dataset", "max_accuracy_drop", b"max_accuracy_drop", "model_name", b"model_name", "model_version", b"model_version", "optimization", b"optimization"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_max_accuracy_drop", b"_max_accuracy_drop", "calibration_size", b"calibration_size", "dataset", b"dataset", "dataset_format", b"dataset_format", "ignored_names", b"ignored_names", "ignored_types", b"ignored_types", "max_accuracy_drop", b"max_accuracy_drop", "model_name", b"model_name", "model_type", b"model_type", "model_version", b"model_version", "optimization", b"optimization", "preset", b"preset"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_max_accuracy_drop", b"_max_accuracy_drop"]) -> typing.Literal["max_accuracy_drop"] | None: ...
 
 global___OptimizeModelRequest = OptimizeModelRequest
@@ -482,14 +577,17 @@ class OptimizeProgress(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    STAGE_FIELD_NUMBER: builtins.int
     DONE_FIELD_NUMBER: builtins.int
     TOTAL_FIELD_NUMBER: builtins.int
     ELAPSED_FIELD_NUMBER: builtins.int
     REMAINING_FIELD_NUMBER: builtins.int
+    stage: builtins.str
+    """What is done now: `calibrate`, `quantise`, `validate`, `restore accuracy`, `save`."""
     done: builtins.int
     """Units done."""
     total: builtins.int
-    """Units to do."""
+    """Units to do; 0: not known."""
     @property
     def elapsed(self) -> google.protobuf.duration_pb2.Duration:
         """Since the call was accepted."""
@@ -501,12 +599,13 @@ class OptimizeProgress(google.protobuf.message.Message):
     def __init__(
         self,
         *,
+        stage: builtins.str = ...,
         done: builtins.int = ...,
         total: builtins.int = ...,
         elapsed: google.protobuf.duration_pb2.Duration | None = ...,
         remaining: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["elapsed", b"elapsed", "remaining", b"remaining"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["done", b"done", "elapsed", b"elapsed", "remaining", b"remaining", "total", b"total"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["done", b"done", "elapsed", b"elapsed", "remaining", b"remaining", "stage", b"stage", "total", b"total"]) -> None: ...
 
 global___OptimizeProgress = OptimizeProgress

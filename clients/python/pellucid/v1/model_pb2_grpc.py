@@ -100,7 +100,7 @@ class ModelServiceServicer(object):
 
     def OptimizeModel(self, request, context):
         """Quantises a model to INT8 or compresses it to FP16 and serves the result as a
-        new version. Not served yet: UNIMPLEMENTED.
+        new version. UNIMPLEMENTED where the server lacks the extra `optimize`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

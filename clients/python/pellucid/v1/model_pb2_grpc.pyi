@@ -57,7 +57,7 @@ class ModelServiceStub:
         pellucid.v1.model_pb2.OptimizeModelResponse,
     ]
     """Quantises a model to INT8 or compresses it to FP16 and serves the result as a
-    new version. Not served yet: UNIMPLEMENTED.
+    new version. UNIMPLEMENTED where the server lacks the extra `optimize`.
     """
 
 class ModelServiceAsyncStub:
@@ -99,7 +99,7 @@ class ModelServiceAsyncStub:
         pellucid.v1.model_pb2.OptimizeModelResponse,
     ]
     """Quantises a model to INT8 or compresses it to FP16 and serves the result as a
-    new version. Not served yet: UNIMPLEMENTED.
+    new version. UNIMPLEMENTED where the server lacks the extra `optimize`.
     """
 
 class ModelServiceServicer(metaclass=abc.ABCMeta):
@@ -151,7 +151,7 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[pellucid.v1.model_pb2.OptimizeModelResponse], collections.abc.AsyncIterator[pellucid.v1.model_pb2.OptimizeModelResponse]]:
         """Quantises a model to INT8 or compresses it to FP16 and serves the result as a
-        new version. Not served yet: UNIMPLEMENTED.
+        new version. UNIMPLEMENTED where the server lacks the extra `optimize`.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

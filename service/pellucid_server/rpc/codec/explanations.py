@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.v1 import common_pb2, explanation_pb2
+from pellucid.v1 import common_pb2, explanation_pb2, inference_pb2
 from pellucid_server.engine.explanation import (
     Convergence,
     ExplainAccepted,
@@ -18,27 +18,31 @@ from pellucid_server.engine.explanation import (
     OverlayOptions,
     SaliencyMap,
 )
-from pellucid_server.errors import InvalidInput
 from pellucid_server.explain import ParameterValue
 from pellucid_server.rpc.codec.choices import decode_format
 from pellucid_server.rpc.codec.durations import decode_duration, encode_duration
-from pellucid_server.rpc.codec.geometry import encode_box, encode_category, encode_size
+from pellucid_server.rpc.codec.geometry import decode_box, encode_box, encode_category, encode_size
 from pellucid_server.rpc.codec.inputs import decode_input
+from pellucid_server.rpc.codec.parameters import ParameterReader
 from pellucid_server.rpc.codec.pictures import picture
 from pellucid_server.rpc.codec.values import decode_value, encode_value
-from pellucid_server.types import Size
+from pellucid_server.tasks.objectives import Target
+from pellucid_server.types import Box, Size
+
+NOWHERE = Box(0, 0, 0, 0)
+"""Of a target that has no place of its own."""
 
 
-def decode_request(message: explanation_pb2.ExplainRequest) -> ExplainRequest:
+def decode_request(
+    message: explanation_pb2.ExplainRequest, reader: ParameterReader
+) -> ExplainRequest:
     """What to explain; what is left out takes its default."""
     progress = message.progress
     return ExplainRequest(
         model_name=message.model_name,
         model_version=message.model_version,
         input=decode_input(message.input, "input"),
-        targets=tuple(
-            _target(target, f"targets[{index}]") for index, target in enumerate(message.targets)
-        ),
+        targets=tuple(map(_target, message.targets)),
         top_k=message.top_k or ExplainRequest.top_k,
         method=message.method or ExplainRequest.method,
         parameters={
@@ -48,7 +52,15 @@ def decode_request(message: explanation_pb2.ExplainRequest) -> ExplainRequest:
         progress_interval=_interval(progress, "interval", ExplainRequest.progress_interval),
         partial_map_interval=_interval(progress, "partial_map_interval", None),
         overlay=_overlay(message.overlay) if message.overlay.enabled else None,
+        task_parameters=reader.read(_as_of_predict(message)),
     )
+
+
+def _as_of_predict(message: explanation_pb2.ExplainRequest) -> inference_pb2.PredictRequest:
+    """The task's parameters, which have the same names there."""
+    name = message.WhichOneof("task_parameters")
+    given: dict[str, Any] = {} if name is None else {name: getattr(message, name)}
+    return inference_pb2.PredictRequest(**given)
 
 
 def encode_event(event: ExplainEvent) -> explanation_pb2.ExplainResponse:
@@ -80,14 +92,11 @@ def _convergence(known: Convergence) -> explanation_pb2.Convergence:
     )
 
 
-def _target(message: explanation_pb2.Target, field: str) -> int | str:
-    match message.WhichOneof("kind"):
-        case "class_id":
-            return message.class_id
-        case "label":
-            return message.label
-        case _:
-            raise InvalidInput("a target needs a class_id or a label", field=field)
+def _target(message: explanation_pb2.Target) -> Target:
+    box = decode_box(message.box) if message.HasField("box") else None
+    kind = message.WhichOneof("kind")
+    named: dict[str, Any] = {} if kind is None else {kind: getattr(message, kind)}
+    return Target(**named, box=box)
 
 
 def _interval(progress: explanation_pb2.ProgressOptions, name: str, default: Any) -> Any:
@@ -119,6 +128,7 @@ def _accepted(event: ExplainAccepted) -> explanation_pb2.ExplainAccepted:
         total=event.total,
         map_size=encode_size(event.map_size),
         input_size=encode_size(event.input_size),
+        boxes=[encode_box(box or NOWHERE) for box in event.boxes],
     )
 
 
@@ -148,6 +158,7 @@ def _result(event: Explanation) -> explanation_pb2.Explanation:
         precision=event.precision,
         elapsed=encode_duration(event.elapsed),
         convergence=_convergence(event.convergence) if event.convergence else None,
+        box=encode_box(event.box) if event.box else None,
     )
 
 

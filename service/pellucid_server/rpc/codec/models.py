@@ -1,13 +1,19 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pellucid.v1 import model_pb2
 from pellucid_server.rpc.codec.choices import STATES, TASKS
+from pellucid_server.runtime.lineage import Lineage, Optimization
 from pellucid_server.runtime.repository import ModelEntry, VersionEntry
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.types import Layer, Port
+
+OPTIMIZATIONS: Mapping[Optimization, "model_pb2.Optimization.ValueType"] = MappingProxyType(
+    {each: model_pb2.Optimization.Value(f"OPTIMIZATION_{each.name}") for each in Optimization}
+)
 
 
 @dataclass(frozen=True)
@@ -26,14 +32,19 @@ class ModelWriter:
             task=TASKS[entry.spec.task],
             description=entry.spec.description,
             default_version="" if default is None else str(default),
-            versions=map(self._version, entry.versions),
+            versions=map(self.version, entry.versions),
             labels=entry.spec.labels,
         )
 
-    def _version(self, entry: VersionEntry) -> model_pb2.ModelVersion:
+    def version(self, entry: VersionEntry) -> model_pb2.ModelVersion:
+        """A version of a model."""
         served = entry.served
         message = model_pb2.ModelVersion(
-            version=str(entry.version), state=STATES[entry.state], reason=entry.reason
+            version=str(entry.version),
+            state=STATES[entry.state],
+            reason=entry.reason,
+            lineage=_lineage(entry.lineage) if entry.lineage else None,
+            size_bytes=entry.size_bytes,
         )
         if served is not None:
             load_time = Timestamp()
@@ -50,6 +61,18 @@ class ModelWriter:
                 )
             )
         return message
+
+
+def _lineage(lineage: Lineage) -> model_pb2.Lineage:
+    create_time = Timestamp()
+    create_time.FromDatetime(lineage.create_time)
+    return model_pb2.Lineage(
+        parent_version=str(lineage.parent_version),
+        optimization=OPTIMIZATIONS[lineage.optimization],
+        settings=lineage.settings,
+        dataset_digest=lineage.dataset_digest,
+        create_time=create_time,
+    )
 
 
 def _port(port: Port) -> model_pb2.TensorSpec:

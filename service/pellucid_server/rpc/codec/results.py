@@ -17,6 +17,7 @@ from pellucid_server.types import (
     DetectionResult,
     ImageResult,
     InstanceSegmentationResult,
+    RegressionResult,
     SemanticSegmentationResult,
     Timing,
 )
@@ -118,6 +119,10 @@ def _image(result: ImageResult) -> inference_pb2.ImageResult:
     return inference_pb2.ImageResult(picture=picture(result.image, result.format))
 
 
+def _regression(result: RegressionResult) -> inference_pb2.RegressionResult:
+    return inference_pb2.RegressionResult(values=result.values)
+
+
 _WRITERS: Mapping[type, tuple[str, Callable[[Any], Any]]] = MappingProxyType(
     {
         ClassificationResult: ("classification", _classification),
@@ -125,5 +130,6 @@ _WRITERS: Mapping[type, tuple[str, Callable[[Any], Any]]] = MappingProxyType(
         InstanceSegmentationResult: ("instance_segmentation", _instance_segmentation),
         SemanticSegmentationResult: ("semantic_segmentation", _semantic_segmentation),
         ImageResult: ("image", _image),
+        RegressionResult: ("regression", _regression),
     }
 )

@@ -4,11 +4,22 @@ import pytest
 
 from pellucid.v1 import common_pb2
 from pellucid.v1 import explanation_pb2 as pb
-from pellucid_server.engine.explanation import ExplainRequest, OverlayOptions
+from pellucid_server.engine.explanation import ExplainAccepted, ExplainRequest, OverlayOptions
 from pellucid_server.errors import InvalidInput
-from pellucid_server.rpc.codec.explanations import decode_request
+from pellucid_server.rpc.codec.explanations import decode_request as decode
+from pellucid_server.rpc.codec.explanations import encode_event
+from pellucid_server.rpc.codec.parameters import ParameterReader
 from pellucid_server.rpc.codec.values import encode_value
-from pellucid_server.types import EncodedImage, PictureFormat
+from pellucid_server.tasks.objectives import Target
+from pellucid_server.types import (
+    Box,
+    Category,
+    DetectionParameters,
+    EncodedImage,
+    InpaintingParameters,
+    PictureFormat,
+    Size,
+)
 
 IMAGE = common_pb2.Input(image=b"png")
 PROGRESS = {"interval": {"seconds": 0}, "partial_map_interval": {"nanos": 500_000_000}}
@@ -19,6 +30,10 @@ OVERLAY = {
     "without_legend": True,
     "format": common_pb2.PICTURE_FORMAT_JPEG,
 }
+
+
+def decode_request(message: pb.ExplainRequest) -> ExplainRequest:
+    return decode(message, ParameterReader(cast("Any", None)))
 
 
 def test_what_is_unset_takes_its_default() -> None:
@@ -42,7 +57,7 @@ def test_what_is_set_arrives() -> None:
         model_name="m",
         model_version="2",
         input=EncodedImage(b"png"),
-        targets=(0, "cat"),
+        targets=(Target(class_id=0), Target(label="cat")),
         top_k=3,
         method="other",
         parameters={"seed": 7, "soft": True},
@@ -68,7 +83,6 @@ def test_a_parameter_keeps_its_type(value: bool | float | str) -> None:  # noqa:
     ("wrong", "field"),
     [
         ({"input": common_pb2.Input()}, "input"),
-        ({"targets": [pb.Target(class_id=1), pb.Target()]}, "targets[1]"),
         ({"parameters": {"seed": common_pb2.ParameterValue()}}, "parameters[seed]"),
         ({"progress": {"interval": {"seconds": -1}}}, "progress.interval"),
         ({"progress": {"partial_map_interval": {"nanos": -1}}}, "progress.partial_map_interval"),
@@ -79,3 +93,39 @@ def test_bad_requests_are_refused_by_field(wrong: dict[str, Any], field: str) ->
     with pytest.raises(InvalidInput) as caught:
         decode_request(pb.ExplainRequest(**{"input": IMAGE, **wrong}))
     assert caught.value.field == field
+
+
+def test_objects_and_places_are_targets() -> None:
+    """The first object is number 0, which is not the same as none."""
+    box = common_pb2.Box(x_min=1, y_min=2, x_max=3, y_max=4)
+    targets = [pb.Target(detection=0), pb.Target(box=box), pb.Target(label="cat", box=box)]
+    decoded = decode_request(pb.ExplainRequest(input=IMAGE, targets=[*targets, pb.Target()]))
+    place = Box(1, 2, 3, 4)
+    assert decoded.targets == (
+        Target(detection=0),
+        Target(box=place),
+        Target(label="cat", box=place),
+        Target(),
+    )
+
+
+def test_the_tasks_parameters_are_read_as_for_predictions() -> None:
+    detection = {"confidence_threshold": 0.25, "labels": ["cat"]}
+    found = decode_request(pb.ExplainRequest(input=IMAGE, detection=cast("Any", detection)))
+    assert found.task_parameters == DetectionParameters(0.25, labels=("cat",))
+    hole = common_pb2.Box(x_min=1, y_min=2, x_max=3, y_max=4)
+    filled = decode_request(
+        pb.ExplainRequest(input=IMAGE, inpainting=cast("Any", {"rectangles": [hole]}))
+    )
+    assert filled.task_parameters == InpaintingParameters((Box(1, 2, 3, 4),))
+
+
+def test_targets_come_with_their_places() -> None:
+    """A box without extent stands for none, so that the boxes are as many as the targets."""
+    targets = (Category(0, "cat", 0.5), Category(1, "dog", 0.25))
+    event = ExplainAccepted(
+        "m", "1", "rise", {}, targets, 10, Size(2, 3), Size(4, 6), (None, Box(1, 2, 3, 4))
+    )
+    nowhere, place = encode_event(event).accepted.boxes
+    assert nowhere == common_pb2.Box()
+    assert place == common_pb2.Box(x_min=1, y_min=2, x_max=3, y_max=4)

@@ -21,6 +21,7 @@ from pellucid_server.types import (
     Instance,
     InstanceSegmentationResult,
     PictureFormat,
+    RegressionResult,
     SemanticSegmentationResult,
     Size,
     TaskResult,
@@ -105,6 +106,11 @@ def test_a_picture(picture_format: PictureFormat, media_type: str) -> None:
     assert picture.media_type == media_type
     assert (picture.size.width, picture.size.height) == (6, 4)
     assert np.abs(np.asarray(pixels(picture.data)).astype(int) - image).max() <= 3
+
+
+def test_numbers_keep_every_bit() -> None:
+    values = (1.5, 0.1, -1e300)
+    assert tuple(encode(RegressionResult(values)).regression.values) == values
 
 
 def test_raw_outputs_have_the_model_s_datatypes() -> None:

@@ -1,0 +1,251 @@
+"""One evaluation, from where it stands to its end."""
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+
+import structlog
+
+from pellucid_server.engine.evaluation.board import Board
+from pellucid_server.engine.evaluation.hold import Draining, Hold
+from pellucid_server.engine.evaluation.judge import ImageLimits, Judge
+from pellucid_server.engine.evaluation.pipeline import batched, in_order
+from pellucid_server.engine.evaluation.plan import Plan, Planner
+from pellucid_server.engine.evaluation.request import EvaluationRequest
+from pellucid_server.engine.evaluation.tally import Tally
+from pellucid_server.errors import (
+    Cancelled,
+    InvalidInput,
+    ModelUnavailable,
+    NotFound,
+    PellucidError,
+)
+from pellucid_server.evaluate.report import Row
+from pellucid_server.evaluate.row_json import report_to_json
+from pellucid_server.evaluate.store import (
+    Evaluation,
+    LeaseLost,
+    State,
+    Store,
+    StoreFull,
+    StoreUnavailable,
+)
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.variants import OfImage
+
+log = structlog.get_logger()
+
+CHUNK = 128
+"""Rows committed together, unless `CHUNK_SECONDS` pass before."""
+CHUNK_SECONDS = 0.5
+LEASE = 20.0
+PULSE = 0.25
+"""Seconds between looks at what else is to be done while an item takes long."""
+AHEAD = 3
+"""Items in work for each inference that runs: while one infers, others are read and decoded."""
+INTERNAL = "internal error: the server's log has the reason"
+
+
+@dataclass
+class Runner:
+    """Runs evaluations that were claimed; one at a time a thread."""
+
+    store: Store
+    planner: Planner
+    pool: ModelPool
+    limits: ImageLimits
+    board: Board
+    lease: float = LEASE
+    """Seconds after which a server that says nothing is taken for dead."""
+    draining: threading.Event = field(default_factory=threading.Event)
+    _held: set[Hold] = field(default_factory=set)
+
+    def try_out(self, plan: Plan) -> None:
+        """Compiles what the model's owner did not provide for: nothing else tells if that works.
+
+        Raises:
+            InvalidInput: it does not.
+        """
+        asked = {"preprocess": plan.request.preprocess, "batch": plan.request.batch > 1}
+        field_name = next((name for name, given in asked.items() if given), None)
+        if field_name is None:
+            return
+        try:
+            self.pool.prepare(plan.served, OfImage(plan.request.batch))
+        except ModelUnavailable as error:
+            raise InvalidInput(
+                f"{plan.served.name} cannot run so: unset {field_name}, or change it",
+                field=field_name,
+            ) from error
+        finally:
+            self._let_go(plan.served)
+
+    def run(self, claimed: Evaluation) -> None:
+        """Runs it to its end, or until the lease is lost or the server stops."""
+        facts = {"evaluation": claimed.name, "model": claimed.model_name}
+        log.info("evaluation runs", start=claimed.next_index, token=claimed.token, **facts)
+        try:
+            with self._holding(claimed) as hold:
+                self._execute(hold)
+        except (LeaseLost, StoreUnavailable, NotFound) as error:
+            # Whoever has it now, or sees the store again first, goes on; or it was deleted.
+            log.warning("evaluation left", error=str(error), **facts)
+        finally:
+            self.board.remove(claimed.name)
+
+    def cancel(self, name: str) -> None:
+        """Stops an evaluation within the batch in work, where it runs here."""
+        for hold in tuple(self._held):
+            if hold.claimed.name == name:
+                hold.stop(Cancelled("the evaluation was cancelled"))
+
+    def drain(self) -> None:
+        """Hands over what runs here: the rows so far are committed first."""
+        self.draining.set()
+        for hold in tuple(self._held):
+            hold.stop(Draining())
+
+    @contextmanager
+    def _holding(self, claimed: Evaluation) -> Iterator[Hold]:
+        with Hold(self.store, claimed, self.lease) as hold:
+            self._held.add(hold)
+            if self.draining.is_set():
+                hold.stop(Draining())
+            try:
+                yield hold
+            finally:
+                self._held.remove(hold)
+
+    def _execute(self, hold: Hold) -> None:
+        name, token = hold.claimed.name, hold.claimed.token
+        try:
+            tally = self._evaluate(hold)
+            report = report_to_json(tally.report())
+        except Exception as error:  # noqa: BLE001  # every end is told, to the store or the log
+            self._end(hold.claimed, hold.stop(error))
+            return
+        digest = tally.dataset_digest
+        self.store.finish(name, token, State.SUCCEEDED, report=report, dataset_digest=digest)
+        log.info("evaluation done", evaluation=name, model=hold.claimed.model_name)
+
+    def _end(self, claimed: Evaluation, error: Exception) -> None:
+        name, token = claimed.name, claimed.token
+        facts = {"evaluation": name, "model": claimed.model_name}
+        match error:
+            case Draining():
+                self.store.release(name, token)
+                log.info("evaluation handed over", **facts)
+            case Cancelled():
+                self.store.finish(name, token, State.CANCELLED)
+                log.info("evaluation cancelled", **facts)
+            case LeaseLost():
+                raise error
+            case StoreUnavailable() if not isinstance(error, StoreFull):
+                raise error
+            case PellucidError():
+                reason = f"{error.field}: {error.message}" if error.field else error.message
+                self.store.finish(name, token, State.FAILED, reason=reason)
+                log.warning("evaluation failed", error=reason, **facts)
+            case _:
+                self.store.finish(name, token, State.FAILED, reason=INTERNAL)
+                log.error("evaluation failed", exc_info=error, **facts)
+
+    def _evaluate(self, hold: Hold) -> Tally:
+        claimed = hold.claimed
+        hold.check()
+        plan = self.planner.plan(EvaluationRequest.from_json(claimed.request), hold.check)
+        total = claimed.total
+        if total is None:
+            total = plan.count(hold.check)
+            self.store.set_total(claimed.name, claimed.token, total)
+        tally = Tally(plan.evaluator(), total)
+        tally.replay(hold.checked(self.store.rows(claimed.name)))
+        self.board.post(claimed.name, tally.progress())
+        chunk = Chunk(self.store, hold)
+        try:
+            with closing(self._rows(plan, hold)) as rows:
+                self._collect(rows, plan, tally, chunk)
+        finally:
+            self._let_go(plan.served)
+        return tally
+
+    def _let_go(self, served: ServedModel) -> None:
+        """Forgets a model that was made for one evaluation, or was unloaded meanwhile."""
+        with suppress(PellucidError):
+            if self.planner.models.get(served.name, str(served.version)) is served:
+                return
+        self.pool.drop(served)
+
+    def _collect(
+        self, rows: Iterator[list[Row] | None], plan: Plan, tally: Tally, chunk: "Chunk"
+    ) -> None:
+        shown, interval = time.monotonic(), plan.request.progress_interval
+        try:
+            for some in rows:
+                for row in some or ():
+                    if row.reason and plan.request.strict:
+                        raise InvalidInput(f"{_place(row)}: {row.reason}", field="dataset")
+                    chunk.add(row)
+                    tally.add(row)
+                chunk.keep()
+                if time.monotonic() - shown >= interval:
+                    shown = time.monotonic()
+                    self.board.post(chunk.name, tally.progress())
+        finally:
+            chunk.hold.call.cancelled.set()  # whatever is still in work is left
+            chunk.commit()
+        self.board.post(chunk.name, tally.progress())
+
+    def _rows(self, plan: Plan, hold: Hold) -> Generator[list[Row] | None, None, None]:
+        judge = Judge(self.pool, plan, plan.evaluator(), self.limits, hold.call)
+        left = hold.checked(islice(enumerate(plan.rows()), hold.claimed.next_index, None))
+        items = batched(left, plan.request.batch)
+        ahead = AHEAD * self.pool.workers
+        with ThreadPoolExecutor(ahead, "evaluate") as threads:
+            yield from in_order(threads, judge.rows, items, ahead=ahead, pulse=PULSE)
+
+
+def _place(row: Row) -> str:
+    """Of an image, and of its annotation."""
+    if row.path and row.location:
+        return f"{row.path} ({row.location})"
+    return row.path or row.location
+
+
+@dataclass
+class Chunk:
+    """Rows on their way to the store; what was committed is never done again."""
+
+    store: Store
+    hold: Hold
+    rows: list[Row] = field(default_factory=list)
+    written: float = field(default_factory=time.monotonic)
+
+    @property
+    def name(self) -> str:
+        """The evaluation's."""
+        return self.hold.claimed.name
+
+    def add(self, row: Row) -> None:
+        """Takes the next row."""
+        self.rows.append(row)
+
+    def keep(self) -> None:
+        """Commits where it is time; raises why the work is to stop, where it is."""
+        self.hold.check()
+        waited = time.monotonic() - self.written
+        if len(self.rows) >= CHUNK or waited > CHUNK_SECONDS:
+            self.commit()
+            self.hold.check()
+
+    def commit(self) -> None:
+        """Commits what there is."""
+        rows, self.rows = self.rows, []
+        self.written = time.monotonic()
+        if rows:
+            self.hold.heed(self.store.append(self.name, self.hold.claimed.token, rows))

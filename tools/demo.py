@@ -1,16 +1,18 @@
-"""The main job, start to end: serves the zoo, predicts and explains the samples over gRPC.
+"""The main job, start to end: serves the zoo, predicts, explains, evaluates, optimises.
 
 Starts `pellucid-server` on a free loopback port, asks it through the client, writes the pictures
 into a folder, prints what it saw, and stops the server. Run it through `make demo`.
 """
 
 import argparse
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _accuracy import Accuracy
 from _montage import montage
 from _server import running_server
 from PIL import Image
@@ -55,13 +57,14 @@ class Demo:
     client: pellucid.Client
     out: Path
     masks: int
+    variants: int
 
     def explain(self, photo: str, bars: Progress) -> Iterator[Row]:
         """RISE for the two most confident classes, in one pass."""
         stream = self.client.explain(
             SAMPLES / photo, model=CLASSIFIER, top_k=2, overlay=True, num_masks=self.masks
         )
-        task = bars.add_task(photo, total=self.masks, rate=0.0, left=0.0)
+        task = bars.add_task(photo, total=self.masks, unit="masks", rate=0.0, left=0.0)
 
         def advance(event: pellucid.Progress) -> None:
             rate, left = event.units_per_second, event.remaining
@@ -115,16 +118,21 @@ class Demo:
                 yield from self.explain(photo, bars)
         with console.status("Detecting, segmenting, painting, enlarging, inpainting"):
             yield from self.predictions()
+        with progress_bars() as bars:
+            for name, says in Accuracy(self.client, CLASSIFIER, self.out, self.variants).run(bars):
+                yield Row(name, CLASSIFIER, says)
 
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """Masks done of how many, masks a second, time left."""
+    """How much is done of how much, how fast, time left."""
     columns = (
-        TextColumn("explaining {task.description:<13}"),
+        TextColumn("{task.description:<13}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("masks {task.fields[rate]:4.0f}/s {task.fields[left]:3.0f} s left"),
+        TextColumn(
+            "{task.fields[unit]} {task.fields[rate]:4.0f}/s {task.fields[left]:3.0f} s left"
+        ),
     )
     with Progress(*columns, console=console, expand=True) as bars:
         yield bars
@@ -137,8 +145,8 @@ def slug(label: str) -> str:
 
 def table(rows: list[Row], out: Path) -> Table:
     """What the demo saw, and where the pictures are."""
-    drawn = Table(title=f"{len(rows)} pictures in {out}", title_justify="left")
-    drawn.add_column("picture", no_wrap=True)
+    drawn = Table(title=f"{len(rows)} files in {out}", title_justify="left")
+    drawn.add_column("file", no_wrap=True)
     drawn.add_column("what the model saw")
     for row in rows:
         drawn.add_row(row.picture, f"{row.model}: {row.saw}")
@@ -150,16 +158,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("out"), metavar="DIR")
     parser.add_argument("--masks", type=int, default=1000, metavar="N")
+    parser.add_argument("--variants", type=int, default=40, metavar="N", help="of each photo")
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    with running_server(ROOT / "models", options.output / "server.log") as target:
+    out = options.output
+    # A copy: the INT8 version becomes part of it.
+    shutil.copytree(ROOT / "models", out / "models", dirs_exist_ok=True)
+    flags = ("--data-roots", str(out), "--state", str(out / "state"))
+    with running_server(out / "models", out / "server.log", *flags) as target:
         console.print(f"The server is ready on {target}.")
         with pellucid.Client(target) as client:
-            rows = list(Demo(client, options.output, options.masks).run())
-    console.print(table(rows, options.output))
-    overview = options.output / "overview.jpg"
-    montage([(options.output / name, caption) for name, caption in OVERVIEW.items()]).save(overview)
-    console.print(f"Start with {overview}")
+            rows = list(Demo(client, out, options.masks, options.variants).run())
+    console.print(table(rows, out))
+    overview = out / "overview.jpg"
+    montage([(out / name, caption) for name, caption in OVERVIEW.items()]).save(overview)
+    console.print(f"Start with {overview}, then {out / 'comparison.html'} in a browser")
 
 
 if __name__ == "__main__":

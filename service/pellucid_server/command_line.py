@@ -20,6 +20,8 @@ from pellucid_server.config import Settings
 PROGRAM = "pellucid-server"
 PREFIX = "PELLUCID_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+CLIENTS = (f"{PREFIX}SERVER", f"{PREFIX}TOKEN")
+"""Variables of the client's command line, which may be set beside."""
 SERVICE_LINK = re.compile(
     PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)"
 )
@@ -215,7 +217,7 @@ def _plain(text: str) -> str | None:
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    known = [CONFIG_VARIABLE, *(setting.variable for setting in every_setting())]
+    known = [CONFIG_VARIABLE, *CLIENTS, *(setting.variable for setting in every_setting())]
     return [
         f"unknown variable {name}{_nearest(name, known)}"
         for name in environment

@@ -3,10 +3,12 @@
 from pellucid import aio, draw
 from pellucid._transport.calls import Health
 from pellucid._transport.channel import Tls
+from pellucid._transport.evaluation_stream import EvaluationStream, OptimizationStream
 from pellucid._transport.stream import ExplanationStream
 from pellucid._transport.window import Outcome
 from pellucid._version import __version__
 from pellucid.client import Client
+from pellucid.comparisons import ComparedModel, Comparison, Flip, MapCorrelation, MetricDelta
 from pellucid.errors import (
     CancelledError,
     DeadlineExceededError,
@@ -22,8 +24,41 @@ from pellucid.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from pellucid.explanations import Accepted, Convergence, Explanation, Overlay, Progress, SaliencyMap
-from pellucid.models import Layer, Method, MethodParameter, Model, ModelVersion, TensorInfo
+from pellucid.evaluations import (
+    ClassReport,
+    Confusion,
+    Curve,
+    Evaluation,
+    EvaluationProgress,
+    EvaluationReport,
+    EvaluationSettings,
+    EvaluationState,
+    Example,
+    ExampleObject,
+    Metric,
+    Preprocess,
+    RenderedExample,
+    Subset,
+)
+from pellucid.explanations import (
+    Accepted,
+    Convergence,
+    Explanation,
+    Overlay,
+    Progress,
+    SaliencyMap,
+    Target,
+)
+from pellucid.models import (
+    Layer,
+    Lineage,
+    Method,
+    MethodParameter,
+    Model,
+    ModelVersion,
+    OptimizationProgress,
+    TensorInfo,
+)
 from pellucid.results import (
     ClassArea,
     ClassificationResult,
@@ -33,10 +68,12 @@ from pellucid.results import (
     Instance,
     InstanceSegmentationResult,
     RawResult,
+    RegressionResult,
     Result,
     SemanticSegmentationResult,
 )
 from pellucid.types import Box, Category, Size, Task, Timing, Uri
+from pellucid.uploads import UploadedDataset, UploadProgress
 
 __all__ = [
     "Accepted",
@@ -44,16 +81,30 @@ __all__ = [
     "CancelledError",
     "Category",
     "ClassArea",
+    "ClassReport",
     "ClassificationResult",
     "Client",
+    "ComparedModel",
+    "Comparison",
+    "Confusion",
     "Convergence",
+    "Curve",
     "DeadlineExceededError",
     "Detection",
     "DetectionResult",
+    "Evaluation",
+    "EvaluationProgress",
+    "EvaluationReport",
+    "EvaluationSettings",
+    "EvaluationState",
+    "EvaluationStream",
+    "Example",
+    "ExampleObject",
     "Explanation",
     "ExplanationStream",
     "FailedPreconditionError",
     "FieldViolation",
+    "Flip",
     "Health",
     "ImageResult",
     "Instance",
@@ -61,22 +112,33 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "Layer",
+    "Lineage",
+    "MapCorrelation",
     "Method",
     "MethodParameter",
+    "Metric",
+    "MetricDelta",
     "Model",
     "ModelVersion",
     "NotFoundError",
+    "OptimizationProgress",
+    "OptimizationStream",
     "Outcome",
     "Overlay",
     "PellucidError",
     "PermissionDeniedError",
+    "Preprocess",
     "Progress",
     "RawResult",
+    "RegressionResult",
+    "RenderedExample",
     "ResourceExhaustedError",
     "Result",
     "SaliencyMap",
     "SemanticSegmentationResult",
     "Size",
+    "Subset",
+    "Target",
     "Task",
     "TensorInfo",
     "Timing",
@@ -84,6 +146,8 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
+    "UploadProgress",
+    "UploadedDataset",
     "Uri",
     "__version__",
     "aio",

@@ -4,21 +4,20 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast, overload
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from pellucid._transport.aio_evaluation_stream import EvaluationStream, OptimizationStream
+from pellucid._transport.aio_evaluations import EvaluationCalls
 from pellucid._transport.aio_stream import ExplanationStream
 from pellucid._transport.calls import (
     EOF,
     HEALTH_CHECK,
     STREAM_TIMEOUT,
     TIMEOUT,
-    Caller,
     Health,
     batch,
     health_request,
@@ -37,22 +36,21 @@ from pellucid.models import Method, Model
 from pellucid.results import AnyResult
 from pellucid.types import ImageLike, InputLike, Inputs, ParameterValue, Task
 from pellucid.v1 import explanation_pb2, inference_pb2, model_pb2
+from pellucid.v1.evaluation_pb2_grpc import EvaluationServiceStub
 from pellucid.v1.explanation_pb2_grpc import ExplanationServiceStub
 from pellucid.v1.inference_pb2_grpc import InferenceServiceStub
 from pellucid.v1.model_pb2_grpc import ModelServiceStub
 
 if TYPE_CHECKING:
+    from pellucid.v1.evaluation_pb2_grpc import EvaluationServiceAsyncStub
     from pellucid.v1.explanation_pb2_grpc import ExplanationServiceAsyncStub
     from pellucid.v1.inference_pb2_grpc import InferenceServiceAsyncStub
     from pellucid.v1.model_pb2_grpc import ModelServiceAsyncStub
 
-__all__ = ["Client", "ExplanationStream"]
-
-Q = TypeVar("Q", bound=Message)
-R = TypeVar("R", bound=Message)
+__all__ = ["Client", "EvaluationStream", "ExplanationStream", "OptimizationStream"]
 
 
-class Client(Caller):
+class Client(EvaluationCalls):
     """A connection to a server, to be made in a running event loop; use `async with`.
 
     The arguments are those of `pellucid.Client`.
@@ -84,6 +82,7 @@ class Client(Caller):
             "ExplanationServiceAsyncStub", ExplanationServiceStub(self._channel)
         )
         self._models = cast("ModelServiceAsyncStub", ModelServiceStub(self._channel))
+        self._evaluations = cast("EvaluationServiceAsyncStub", EvaluationServiceStub(self._channel))
         self._health = self._channel.unary_unary(
             HEALTH_CHECK, StringValue.SerializeToString, Int32Value.FromString
         )
@@ -176,23 +175,30 @@ class Client(Caller):
         overlay: bool | Overlay = False,
         progress_interval: float | None = None,
         partial_maps: float | None = None,
+        task_parameters: TaskParameters | None = None,
         timeout: float | None = STREAM_TIMEOUT,
         **parameters: ParameterValue,
     ) -> ExplanationStream:
         """Explains an image; the call begins with the first event that is awaited."""
-        build = partial(
-            explain_request,
-            image,
-            model=model,
-            version=version,
-            targets=targets,
-            top_k=top_k,
-            method=method,
-            overlay=overlay,
-            progress_interval=progress_interval,
-            partial_maps=partial_maps,
-            parameters=parameters,
-        )
+        asked = query(model, version, False, dict(task_parameters or {}))
+
+        async def build() -> explanation_pb2.ExplainRequest:
+            return await asyncio.to_thread(
+                explain_request,
+                image,
+                model=model,
+                version=version,
+                targets=targets,
+                top_k=top_k,
+                method=method,
+                overlay=overlay,
+                progress_interval=progress_interval,
+                partial_maps=partial_maps,
+                parameters=parameters,
+                asked=asked,
+                task=await self._task_for(asked),
+            )
+
         return ExplanationStream(build, self._explanation.Explain, self._attempt(timeout))
 
     async def models(self, task: Task | str | None = None) -> list[Model]:
@@ -254,19 +260,6 @@ class Client(Caller):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-    async def _unary(
-        self,
-        method: "grpc.aio.UnaryUnaryMultiCallable[Q, R]",
-        request: Q,
-        timeout: float | None = None,
-    ) -> R:
-        attempt = self._attempt(self._timeout if timeout is None else timeout)
-        while True:
-            try:
-                return await method(request, **attempt.options())
-            except grpc.aio.AioRpcError as error:
-                await asyncio.sleep(attempt.delay_after(error))
 
     async def _task_for(self, asked: Query) -> Task | None:
         if asked.needs_task and asked.model not in self._tasks:

@@ -1,20 +1,17 @@
 """The client for synchronous code; `pellucid.aio` has the same for asyncio."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import Any, Self, Unpack, overload
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from pellucid._transport.calls import (
     HEALTH_CHECK,
     STREAM_TIMEOUT,
     TIMEOUT,
-    Caller,
     Health,
     batch,
     health_request,
@@ -22,6 +19,7 @@ from pellucid._transport.calls import (
     query,
 )
 from pellucid._transport.channel import Endpoint, Options, Tls
+from pellucid._transport.evaluations import EvaluationCalls
 from pellucid._transport.stream import ExplanationStream
 from pellucid._transport.window import Outcome, Window
 from pellucid._wire import catalog, predictions
@@ -34,15 +32,13 @@ from pellucid.models import Method, Model
 from pellucid.results import AnyResult
 from pellucid.types import ImageLike, InputLike, Inputs, ParameterValue, Task
 from pellucid.v1 import explanation_pb2, inference_pb2, model_pb2
+from pellucid.v1.evaluation_pb2_grpc import EvaluationServiceStub
 from pellucid.v1.explanation_pb2_grpc import ExplanationServiceStub
 from pellucid.v1.inference_pb2_grpc import InferenceServiceStub
 from pellucid.v1.model_pb2_grpc import ModelServiceStub
 
-Q = TypeVar("Q", bound=Message)
-R = TypeVar("R", bound=Message)
 
-
-class Client(Caller):
+class Client(EvaluationCalls):
     """A connection to a server; safe to share between threads; close it or use `with`.
 
     `timeout` is in seconds, for each call that sets none of its own; `retries` counts the
@@ -62,16 +58,11 @@ class Client(Caller):
     ) -> None:
         endpoint = Endpoint(target, tls, token, metadata, retries + 1, options)
         super().__init__(endpoint, timeout)
-        credentials = endpoint.credentials()
-        channel_options = endpoint.channel_options()
-        self._channel = (
-            grpc.secure_channel(target, credentials, channel_options)
-            if credentials
-            else grpc.insecure_channel(target, channel_options)
-        )
+        self._channel = endpoint.channel()
         self._inference = InferenceServiceStub(self._channel)
         self._explanation = ExplanationServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
+        self._evaluations = EvaluationServiceStub(self._channel)
         self._health = self._channel.unary_unary(
             HEALTH_CHECK, StringValue.SerializeToString, Int32Value.FromString
         )
@@ -156,15 +147,18 @@ class Client(Caller):
         overlay: bool | Overlay = False,
         progress_interval: float | None = None,
         partial_maps: float | None = None,
+        task_parameters: TaskParameters | None = None,
         timeout: float | None = STREAM_TIMEOUT,
         **parameters: ParameterValue,
     ) -> ExplanationStream:
-        """Explains an image: why the model says `targets`, or its `top_k` classes.
+        """Explains an image: why the model says `targets`, or its `top_k` classes or objects.
 
-        Targets are labels, class ids or categories of a prediction. `partial_maps` asks for
-        the maps as they stand every so many seconds. Other keywords are the method's own
-        parameters, as `methods()` lists them.
+        Targets are labels, class ids or categories of a prediction, its detections, boxes of
+        the image, or `Target`s. `partial_maps` asks for the maps as they stand every so many
+        seconds. `task_parameters` are keywords of `predict`: `{"rectangles": [...]}`. Other
+        keywords are the method's own parameters, as `methods()` lists them.
         """
+        asked = query(model, version, False, dict(task_parameters or {}))
         request = explain_request(
             image,
             model=model,
@@ -176,6 +170,8 @@ class Client(Caller):
             progress_interval=progress_interval,
             partial_maps=partial_maps,
             parameters=parameters,
+            asked=asked,
+            task=self._task_for(asked),
         )
         attempt = self._attempt(timeout)
         return ExplanationStream(
@@ -236,19 +232,6 @@ class Client(Caller):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _unary(
-        self,
-        method: "grpc.UnaryUnaryMultiCallable[Q, R]",
-        request: Q,
-        timeout: float | None = None,
-    ) -> R:
-        attempt = self._attempt(self._timeout if timeout is None else timeout)
-        while True:
-            try:
-                return method(request, **attempt.options())
-            except grpc.RpcError as error:
-                time.sleep(attempt.delay_after(error))
 
     def _task_for(self, asked: Query) -> Task | None:
         if asked.needs_task and asked.model not in self._tasks:

@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -13,6 +13,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pellucid.types import Box, Category, ParameterValue, Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What to explain.
+
+    A class (or a number of a regression) by its `label` or its `class_id`; an object by its
+    place among those of `predict`, `detection`; what is in a `box` of the image, alone or
+    with a class.
+    """
+
+    label: str | None = None
+    class_id: int | None = None
+    detection: int | None = None
+    box: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,8 @@ class Accepted:
     total: int
     map_size: Size
     input_size: Size
+    boxes: tuple[Box | None, ...] = ()
+    """Where each target is; `None`: it has no place of its own."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +160,8 @@ class Explanation:
     precision: str
     elapsed: float
     convergence: Convergence | None = None
+    box: Box | None = None
+    """Where the target is: an object or a patch."""
     overlay_data: bytes | None = field(default=None, repr=False)
     overlay_media_type: str = "image/png"
 
@@ -170,8 +189,9 @@ class Explanation:
         return image
 
     def __repr__(self) -> str:
+        place = f" in {self.box!r}" if self.box else ""
         return (
-            f"Explanation({self.target!r}, {self.method}, {self.map!r}, "
+            f"Explanation({self.target!r}{place}, {self.method}, {self.map!r}, "
             f"{self.evaluations} evaluations, {self.elapsed:.1f} s)"
         )
 

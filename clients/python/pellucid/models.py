@@ -27,6 +27,33 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Lineage:
+    """Where an optimised version comes from; `optimization` is int8 or fp16."""
+
+    parent_version: str
+    optimization: str
+    settings: Mapping[str, str]
+    dataset_digest: str = ""
+    create_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class OptimizationProgress:
+    """How far an optimisation is; times in seconds."""
+
+    stage: str
+    done: int
+    total: int
+    elapsed: float
+    remaining: float
+
+    @property
+    def fraction(self) -> float:
+        """In [0, 1], of the stage."""
+        return self.done / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """A version of a model; `state` is loading, ready, failed or unloaded."""
 
@@ -40,6 +67,8 @@ class ModelVersion:
     outputs: tuple[TensorInfo, ...]
     layers: tuple[Layer, ...]
     load_time: datetime | None = None
+    size_bytes: int = 0
+    lineage: Lineage | None = None
 
     def __repr__(self) -> str:
         return f"ModelVersion({self.version}, {self.state})"

@@ -182,6 +182,20 @@ class ImageResult(Result):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class RegressionResult(Result):
+    """Numbers, in the order of the model's output."""
+
+    values: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return f"RegressionResult({', '.join(f'{each:.6g}' for each in self.values)})"
+
+    def _repr_html_(self) -> str:
+        rows = [(f"{index}", f"{each:.6g}") for index, each in enumerate(self.values)]
+        return _html.table(("output", "value"), rows)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RawResult(Result):
     """The model's outputs by name; also `result["name"]`."""
 
@@ -198,6 +212,7 @@ AnyResult = (
     | InstanceSegmentationResult
     | SemanticSegmentationResult
     | ImageResult
+    | RegressionResult
     | RawResult
 )
 

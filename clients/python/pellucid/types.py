@@ -24,6 +24,7 @@ class Task(StrEnum):
     STYLE_TRANSFER = "style_transfer"
     INPAINTING = "inpainting"
     RAW = "raw"
+    REGRESSION = "regression"
     UNSPECIFIED = "unspecified"
 
     @property

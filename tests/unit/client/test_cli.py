@@ -274,6 +274,19 @@ def test_raw_outputs_are_saved_as_arrays(run: Run, photos: Path, tmp_path: Path,
     assert np.load(tmp_path / "a.lights.npz")["y_z"].tolist() == [1, 2]
 
 
+def test_numbers_are_printed_and_saved(run: Run, photos: Path, tmp_path: Path, fake: Any) -> None:
+    def predict(request: Any, _context: Any) -> Any:
+        response = inference_pb2.PredictResponse(model_name=request.model_name)
+        response.predictions.add().regression.values.extend([0.1, 2e6])
+        return response
+
+    fake.predict = predict
+    command = ("predict", photos / "a.png", "-m", "lights", "--save", tmp_path)
+    assert "2e+06" in run(*command).out
+    assert np.load(tmp_path / "a.lights.npz")["values"].tolist() == [0.1, 2e6]
+    assert run(*command, "--json").lines[0]["values"] == [0.1, 2e6]
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -331,6 +344,52 @@ def test_explain_sends_what_the_flags_say(run: Run, photos: Path, fake: Any) -> 
     assert request.parameters["soft"].bool_value is True
     assert (request.overlay.color_map, request.overlay.opacity) == ("magma", 0.5)
     assert [each.label or each.class_id for each in request.targets] == ["dog", 1, 999]
+
+
+def test_explain_sends_objects_and_places(run: Run, photos: Path, fake: Any) -> None:
+    """The one class belongs to every box; flags of the task go into its parameters."""
+    fake.tasks["lights"] = "DETECTION"
+    flags = "-t cat --box 1,2,3,4 --box 5,6,7,8 --detection 0 --threshold 0.25"
+    run("explain", photos / "a.png", "-m", "lights", "-o", photos, *flags.split())
+    request = fake.requests[-1]
+    first, second, third = request.targets
+    assert [(each.label, each.box.x_min) for each in (first, second)] == [("cat", 1), ("cat", 5)]
+    assert (third.WhichOneof("kind"), third.detection) == ("detection", 0)
+    assert request.detection.confidence_threshold == 0.25
+
+
+@pytest.mark.parametrize(
+    ("flags", "telling"),
+    [
+        ("-t cat -t dog --box 1,2,3,4", "one --target"),
+        ("--box 1,2,3", "x_min,y_min,x_max,y_max"),
+        ("--style 3", "not for lights"),
+    ],
+)
+def test_explain_refuses_flags_that_do_not_go_together(
+    run: Run, photos: Path, flags: str, telling: str
+) -> None:
+    ended = run("explain", photos / "a.png", "-m", "lights", "-o", photos, *flags.split())
+    assert ended.code == 2
+    assert telling in " ".join(ended.err.split())
+
+
+def test_objects_of_one_class_have_files_of_their_own(
+    run: Run, photos: Path, tmp_path: Path, fake: Any, scripted: Any
+) -> None:
+    def explain(request: Any, context: Any) -> Iterator[Any]:
+        for event in scripted.explained(request, context):
+            if event.HasField("result"):
+                event.result.target.CopyFrom(scripted.category())
+                event.result.box.x_max = 5
+            yield event
+
+    fake.explain = explain
+    out = tmp_path / "out"
+    ended = run("explain", photos / "a.png", "-m", "lights", "-o", out, "--no-overlay", "--json")
+    assert files(out) == ["a.cat-1.npy", "a.cat-2.npy"]
+    box = {"x_min": 0, "y_min": 0, "x_max": 5, "y_max": 0}
+    assert ended.lines[0]["explanations"][0]["box"] == box
 
 
 def test_digits_that_are_a_label_stay_one(

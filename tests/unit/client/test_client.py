@@ -243,6 +243,83 @@ def test_a_single_target_needs_no_list(client: Any, fake: Any, scripted: Any) ->
     assert [each.label for each in fake.requests[-1].targets] == ["dog"]
 
 
+BOX = pellucid.Box(1, 2, 3.5, 4)
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (BOX, {"box": BOX}),
+        (pellucid.Detection(BOX, pellucid.Category(7, "cat", 0.5)), {"class_id": 7, "box": BOX}),
+        (pellucid.Target(detection=0), {"detection": 0}),
+        (pellucid.Target(label="cat", box=(1, 2, 3.5, 4)), {"label": "cat", "box": BOX}),
+    ],
+)
+def test_objects_and_places_are_targets(
+    client: Any, fake: Any, scripted: Any, named: Any, expected: dict[str, Any]
+) -> None:
+    client.explain(scripted.png(), model="lights", targets=named).result()
+    (sent,) = fake.requests[-1].targets
+    found = {field.name: value for field, value in sent.ListFields() if field.name != "box"}
+    if sent.HasField("detection"):
+        found["detection"] = sent.detection
+    if sent.HasField("box"):
+        box = sent.box
+        found["box"] = pellucid.Box(box.x_min, box.y_min, box.x_max, box.y_max)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "named", [pellucid.Target(label="cat", class_id=1), pellucid.Target(box=(1, 2, 3))]
+)
+def test_targets_that_are_none_are_refused(client: Any, scripted: Any, named: Any) -> None:
+    with pytest.raises(pellucid.InvalidArgumentError) as caught:
+        client.explain(scripted.png(), model="lights", targets=named).result()
+    assert caught.value.field == "targets"
+
+
+def test_the_tasks_parameters_go_along(client: Any, fake: Any, scripted: Any) -> None:
+    """Those of several tasks ask for the model's first."""
+    fake.tasks["lights"] = "DETECTION"
+    for given in ({"rectangles": [BOX]}, {"confidence_threshold": 0.25}):
+        client.explain(scripted.png(), model="lights", task_parameters=given).result()
+    filled, found = fake.asked(explanation_pb2.ExplainRequest)
+    assert filled.inpainting.rectangles[0].x_max == 3.5
+    assert found.WhichOneof("task_parameters") == "detection"
+    assert found.detection.confidence_threshold == 0.25
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [({"rectangle": 1}, "rectangles"), ({"min_confidence": 0.5}, "take no")]
+)
+def test_parameters_that_no_explanation_takes_are_refused(
+    client: Any, scripted: Any, given: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        client.explain(scripted.png(), model="lights", task_parameters=given).result()
+
+
+def test_a_result_says_where_its_target_is(client: Any, fake: Any, scripted: Any) -> None:
+    """And nothing where the target has no place."""
+
+    def explain(request: Any, context: Any) -> Iterator[Any]:
+        box = common_pb2.Box(x_min=1, y_min=2, x_max=3.5, y_max=4)
+        for index, event in enumerate(scripted.explained(request, context)):
+            if event.HasField("accepted"):
+                event.accepted.boxes.extend([box, common_pb2.Box()])
+            elif index == 3:
+                event.result.box.CopyFrom(box)
+            yield event
+
+    plain = next(iter(client.explain(scripted.png(), model="lights")))
+    assert plain.boxes == (None, None)
+    fake.explain = explain
+    accepted, *_, first, second = client.explain(scripted.png(), model="lights")
+    assert accepted.boxes == (BOX, None)
+    assert (first.box, second.box) == (BOX, None)
+    assert "in Box(1, 2, 3.5, 4)" in repr(first)
+
+
 def test_explain_streams_its_events(client: Any, scripted: Any) -> None:
     events = list(client.explain(scripted.png(), model="lights", num_masks=10))
     accepted, half, whole, first, second = events
@@ -408,6 +485,7 @@ def test_results_of_every_task(client: Any, fake: Any, scripted: Any) -> None:
             )
         ),
         inference_pb2.Prediction(image=inference_pb2.ImageResult(picture=picture)),
+        inference_pb2.Prediction(regression=inference_pb2.RegressionResult(values=[0.1, 2])),
         inference_pb2.Prediction(
             raw_outputs=[
                 common_pb2.Tensor(
@@ -419,7 +497,9 @@ def test_results_of_every_task(client: Any, fake: Any, scripted: Any) -> None:
     fake.predict = lambda _request, _context: inference_pb2.PredictResponse(
         model_name="lights", predictions=predictions
     )
-    detected, instances, semantic, image, raw = client.predict([scripted.png()] * 5, model="lights")
+    detected, instances, semantic, image, numbers, raw = client.predict(
+        [scripted.png()] * 6, model="lights"
+    )
     assert detected.detections == (
         pellucid.Detection(pellucid.Box(1, 2, 3, 4), detected.detections[0].category),
     )
@@ -428,4 +508,5 @@ def test_results_of_every_task(client: Any, fake: Any, scripted: Any) -> None:
     assert (semantic.label_map == 1).all()
     assert semantic.areas[0].color == (0x10, 0x20, 0x30)
     assert np.asarray(image).shape == (6, 8)
+    assert numbers.values == (0.1, 2.0)
     assert raw["y"].tolist() == [2.0]

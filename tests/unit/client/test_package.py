@@ -4,13 +4,23 @@ import subprocess
 import sys
 
 import pellucid
-from pellucid import client, errors, explanations, models, results, types
+from pellucid import (
+    client,
+    comparisons,
+    errors,
+    evaluations,
+    explanations,
+    models,
+    results,
+    types,
+    uploads,
+)
 
 GUARD = """
 import sys
-for name in ("openvino", "cv2", "pydantic", "pellucid_server"):
+for name in ("openvino", "cv2", "pydantic", "pellucid_server", "jinja2", "vl_convert"):
     sys.modules[name] = None
-import pellucid, pellucid.aio, pellucid.draw, pellucid.cli
+import pellucid, pellucid.aio, pellucid.draw, pellucid.cli, pellucid.report
 import pellucid.v1.inference_pb2
 """
 
@@ -28,7 +38,17 @@ def test_all_names_exist_and_are_sorted() -> None:
 
 def test_all_public_classes_are_exported() -> None:
     """Every public class of the public modules, but the unions and aliases among them."""
-    modules = (client, errors, explanations, models, results, types)
+    modules = (
+        client,
+        comparisons,
+        errors,
+        evaluations,
+        explanations,
+        models,
+        results,
+        types,
+        uploads,
+    )
     public = {
         name
         for module in modules
@@ -42,7 +62,20 @@ def test_all_public_classes_are_exported() -> None:
 
 def test_nothing_but_the_declared_names_is_public() -> None:
     public = {name for name in vars(pellucid) if not name.startswith("_")}
-    modules = {"cli", "client", "errors", "explanations", "models", "results", "types", "v1"}
+    modules = {
+        "cli",
+        "client",
+        "comparisons",
+        "errors",
+        "evaluations",
+        "explanations",
+        "models",
+        "report",
+        "results",
+        "types",
+        "uploads",
+        "v1",
+    }
     assert public - modules <= set(pellucid.__all__)
 
 

@@ -16,6 +16,7 @@ from pellucid import (
     Instance,
     InstanceSegmentationResult,
     RawResult,
+    RegressionResult,
     SaliencyMap,
     SemanticSegmentationResult,
     Size,
@@ -70,6 +71,8 @@ def test_representations_are_short_and_say_what_was_found() -> None:
     assert repr(DetectionResult(detections=())) == "DetectionResult(nothing)"
     assert repr(boxes[0]) == "Detection(cat 0.750, Box(1, 2, 3, 4))"
     assert repr(ClassificationResult(categories=(CAT,))) == "ClassificationResult(cat 0.750)"
+    assert repr(RegressionResult(values=(1.5, 2e6))) == "RegressionResult(1.5, 2e+06)"
+    assert "1.5" in RegressionResult(values=(1.5,))._repr_html_()
     raw = RawResult(outputs={"y": np.zeros((1, 2), np.float32)})
     assert repr(raw) == "RawResult(y: float32 1x2)"
 

@@ -1,7 +1,7 @@
 """The events of a running explanation, for asyncio."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ class ExplanationStream:
     """
 
     def __init__(
-        self, build: Callable[[], pb.ExplainRequest], method: Any, attempt: Attempt
+        self, build: Callable[[], Awaitable[pb.ExplainRequest]], method: Any, attempt: Attempt
     ) -> None:
         self._build = build
         self._method = method
@@ -100,7 +100,7 @@ class ExplanationStream:
         if self._cancelled and self._call is None:
             raise self._stopped()
         if self._request is None:
-            self._request = await asyncio.to_thread(self._build)
+            self._request = await self._build()
         if self._call is None:
             self._call = self._method(self._request, **self._attempt.options())
         return self._call

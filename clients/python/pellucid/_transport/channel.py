@@ -27,6 +27,18 @@ _RETRIED = [
     {"service": "pellucid.v1.ExplanationService"},
     {"service": "pellucid.v1.ModelService", "method": "ListModels"},
     {"service": "pellucid.v1.ModelService", "method": "GetModel"},
+    *(
+        {"service": "pellucid.v1.EvaluationService", "method": method}
+        for method in (
+            "WatchEvaluation",
+            "FindUploadedFiles",
+            "ListEvaluations",
+            "GetEvaluation",
+            "ListExamples",
+            "RenderExample",
+            "CompareEvaluations",
+        )
+    ),
     {"service": "grpc.health.v1.Health", "method": "Check"},
 ]
 """Calls that change nothing; gRPC retries a stream only before its first message."""
@@ -100,6 +112,13 @@ class Endpoint:
         return grpc.composite_channel_credentials(
             credentials, grpc.access_token_call_credentials(self.token)
         )
+
+    def channel(self) -> grpc.Channel:
+        """A channel for synchronous code."""
+        credentials, options = self.credentials(), self.channel_options()
+        if credentials:
+            return grpc.secure_channel(self.target, credentials, options)
+        return grpc.insecure_channel(self.target, options)
 
     def call_metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
         """What every call sends beside its request."""

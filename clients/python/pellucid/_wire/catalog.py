@@ -1,10 +1,16 @@
 """Models and methods, read from the contract."""
 
-from datetime import UTC
-
 from pellucid._wire import common
 from pellucid.errors import InvalidArgumentError
-from pellucid.models import Layer, Method, MethodParameter, Model, ModelVersion, TensorInfo
+from pellucid.models import (
+    Layer,
+    Lineage,
+    Method,
+    MethodParameter,
+    Model,
+    ModelVersion,
+    TensorInfo,
+)
 from pellucid.types import Task
 from pellucid.v1 import common_pb2, explanation_pb2, model_pb2
 
@@ -33,7 +39,7 @@ def model(message: model_pb2.Model) -> Model:
         task=common.task(message.task),
         description=message.description,
         default_version=message.default_version,
-        versions=tuple(map(_version, message.versions)),
+        versions=tuple(map(version, message.versions)),
         labels=tuple(message.labels),
     )
 
@@ -50,10 +56,10 @@ def method(message: explanation_pb2.Method) -> Method:
     )
 
 
-def _version(message: model_pb2.ModelVersion) -> ModelVersion:
+def version(message: model_pb2.ModelVersion) -> ModelVersion:
+    """A version of a model."""
     states = dict(zip(model_pb2.ModelState.values(), model_pb2.ModelState.keys(), strict=True))
     state = states.get(message.state, "MODEL_STATE_UNSPECIFIED")
-    loaded = message.load_time.ToDatetime(UTC) if message.HasField("load_time") else None
     return ModelVersion(
         version=message.version,
         state=state.removeprefix("MODEL_STATE_").lower(),
@@ -64,7 +70,19 @@ def _version(message: model_pb2.ModelVersion) -> ModelVersion:
         inputs=tuple(map(_tensor, message.inputs)),
         outputs=tuple(map(_tensor, message.outputs)),
         layers=tuple(map(_layer, message.layers)),
-        load_time=loaded,
+        load_time=common.when(message, "load_time"),
+        size_bytes=message.size_bytes,
+        lineage=_lineage(message.lineage) if message.HasField("lineage") else None,
+    )
+
+
+def _lineage(message: model_pb2.Lineage) -> Lineage:
+    return Lineage(
+        parent_version=message.parent_version,
+        optimization=common.choice(model_pb2.Optimization, message.optimization, "OPTIMIZATION_"),
+        settings=dict(message.settings),
+        dataset_digest=message.dataset_digest,
+        create_time=common.when(message, "create_time"),
     )
 
 

@@ -1,6 +1,8 @@
 """Values that predictions, explanations and models share, read from the contract."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
@@ -30,11 +32,22 @@ def seconds(message: Duration) -> float:
     return message.seconds + message.nanos * 1e-9
 
 
+def when(message: Any, field: str) -> datetime | None:
+    """A time of a message in UTC, `None` where it is not set."""
+    return getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None
+
+
 def task(number: int) -> Task:
     """A task; one of a newer contract is unspecified."""
     names: Mapping[int, str] = dict(zip(pb.Task.values(), pb.Task.keys(), strict=True))
     name = names.get(number, "TASK_UNSPECIFIED")
     return Task(name.removeprefix("TASK_").lower())
+
+
+def choice(kind: Any, number: int, prefix: str) -> str:
+    """The name of an enumeration's value, lower case; one of a newer contract is unspecified."""
+    names: Mapping[int, str] = dict(zip(kind.values(), kind.keys(), strict=True))
+    return names.get(number, f"{prefix}UNSPECIFIED").removeprefix(prefix).lower()
 
 
 def values(message: Mapping[str, pb.ParameterValue]) -> dict[str, ParameterValue]:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pellucid._wire import common
 from pellucid._wire.inputs import to_input
-from pellucid.errors import InternalError
+from pellucid._wire.predictions import Query
+from pellucid.errors import InternalError, InvalidArgumentError
 from pellucid.explanations import (
     Accepted,
     Convergence,
@@ -17,11 +18,14 @@ from pellucid.explanations import (
     Overlay,
     Progress,
     SaliencyMap,
+    Target,
 )
-from pellucid.types import Category, ImageLike, ParameterValue, Size
+from pellucid.results import Detection
+from pellucid.types import Box, Category, ImageLike, ParameterValue, Size, Task
+from pellucid.v1 import common_pb2
 from pellucid.v1 import explanation_pb2 as pb
 
-TargetLike = str | int | Category
+TargetLike = str | int | Category | Box | Detection | Target
 Targets = TargetLike | Sequence[TargetLike]
 
 
@@ -37,8 +41,10 @@ def explain_request(
     progress_interval: float | None = None,
     partial_maps: float | None = None,
     parameters: Mapping[str, ParameterValue] | None = None,
+    asked: Query | None = None,
+    task: Task | None = None,
 ) -> pb.ExplainRequest:
-    """The request of an explanation."""
+    """The request of an explanation; `asked` has the task's parameters."""
     request = pb.ExplainRequest(
         model_name=model,
         model_version=version,
@@ -55,18 +61,63 @@ def explain_request(
         request.progress.partial_map_interval.FromTimedelta(timedelta(seconds=partial_maps))
     if overlay:
         request.overlay.CopyFrom(_overlay(Overlay() if overlay is True else overlay))
+    if asked is not None:
+        _add_task_parameters(request, asked, task)
     return request
 
 
+def _add_task_parameters(request: pb.ExplainRequest, asked: Query, task: Task | None) -> None:
+    """Those of a prediction, which have the same names in both requests.
+
+    Raises:
+        TypeError: explanations of the task take none.
+    """
+    template = asked.request([], task)
+    name = template.WhichOneof("parameters")
+    if name is None:
+        return
+    if name not in pb.ExplainRequest.DESCRIPTOR.fields_by_name:
+        raise TypeError(f"explanations of {name} models take no task_parameters")
+    getattr(request, name).CopyFrom(getattr(template, name))
+
+
 def _listed(targets: Targets) -> Sequence[TargetLike]:
-    single = isinstance(targets, str | Category) or not isinstance(targets, Sequence)
+    single = isinstance(targets, str | Category | Box) or not isinstance(targets, Sequence)
     return [targets] if single else targets  # type: ignore[list-item, return-value]  # told apart above
 
 
 def _target(target: TargetLike) -> pb.Target:
-    if isinstance(target, str):
-        return pb.Target(label=target)
-    return pb.Target(class_id=target.class_id if isinstance(target, Category) else target)
+    match target:
+        case str():
+            return pb.Target(label=target)
+        case Category():
+            return pb.Target(class_id=target.class_id)
+        case Detection():
+            return pb.Target(class_id=target.class_id, box=_box(target.box))
+        case Box():
+            return pb.Target(box=_box(target))
+        case Target():
+            return _described(target)
+    return pb.Target(class_id=target)
+
+
+def _described(target: Target) -> pb.Target:
+    names = ("label", "class_id", "detection")
+    named = {name: getattr(target, name) for name in names if getattr(target, name) is not None}
+    if len(named) > 1:
+        raise InvalidArgumentError(
+            f"a target has one of {', '.join(named)}, not all", field="targets"
+        )
+    return pb.Target(**named, box=None if target.box is None else _box(target.box))
+
+
+def _box(box: Sequence[float]) -> common_pb2.Box:
+    if len(box) != 4:
+        raise InvalidArgumentError(
+            f"a box is x_min, y_min, x_max and y_max, not {list(box)}", field="targets"
+        )
+    x_min, y_min, x_max, y_max = map(float, box)
+    return common_pb2.Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
 
 
 def _overlay(overlay: Overlay) -> pb.OverlayOptions:
@@ -109,7 +160,14 @@ def _accepted(message: pb.ExplainAccepted) -> Accepted:
         total=message.total,
         map_size=common.size(message.map_size),
         input_size=common.size(message.input_size),
+        boxes=tuple(map(_place, message.boxes)) or (None,) * len(message.targets),
     )
+
+
+def _place(message: common_pb2.Box) -> Box | None:
+    """A box without extent is none."""
+    box = common.box(message)
+    return box if box.x_min < box.x_max else None
 
 
 def _progress(message: pb.ExplainProgress) -> Progress:
@@ -155,6 +213,7 @@ def _explanation(message: pb.Explanation, input_size: Size) -> Explanation:
         precision=message.precision,
         elapsed=common.seconds(message.elapsed),
         convergence=_convergence(message.convergence) if message.HasField("convergence") else None,
+        box=common.box(message.box) if message.HasField("box") else None,
         overlay_data=message.overlay.data if message.HasField("overlay") else None,
         overlay_media_type=message.overlay.media_type or "image/png",
     )

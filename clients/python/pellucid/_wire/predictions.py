@@ -21,6 +21,7 @@ from pellucid.results import (
     Instance,
     InstanceSegmentationResult,
     RawResult,
+    RegressionResult,
     SemanticSegmentationResult,
 )
 from pellucid.types import InputLike, Task, Timing
@@ -151,10 +152,15 @@ def _image(message: pb.ImageResult, shared: Shared) -> ImageResult:
     )
 
 
+def _regression(message: pb.RegressionResult, shared: Shared) -> RegressionResult:
+    return RegressionResult(values=tuple(message.values), **shared)
+
+
 _READERS: Mapping[str, Callable[[Any, Shared], AnyResult]] = {
     "classification": _classification,
     "detection": _detection,
     "instance_segmentation": _instances,
     "semantic_segmentation": _semantic,
     "image": _image,
+    "regression": _regression,
 }

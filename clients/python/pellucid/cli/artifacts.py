@@ -40,10 +40,15 @@ def write(found: Explanation, stem: Path, among: Sequence[Explanation], maps: Ma
 
 
 def _label(found: Explanation, among: Sequence[Explanation]) -> str:
-    """The target's name for a file; two classes of one name are told apart by their index."""
+    """The target's name for a file.
+
+    Classes of one name are told apart by their index, objects of one class by their order.
+    """
     name = slug(found.target.name)
     same = [each for each in among if slug(each.target.name).casefold() == name.casefold()]
-    return f"{name}-{found.target.class_id}" if len(same) > 1 else name
+    if len({each.target.class_id for each in same}) == len(same):
+        return name if len(same) == 1 else f"{name}-{found.target.class_id}"
+    return f"{name}-{next(place for place, each in enumerate(same, 1) if each is found)}"
 
 
 def _beside(stem: Path, ending: str) -> Path:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from pellucid.cli.console import exit_code
 from pellucid.errors import PellucidError
 from pellucid.explanations import Explanation
-from pellucid.models import Method, Model
+from pellucid.models import Method, Model, ModelVersion
 from pellucid.results import (
     AnyResult,
     ClassificationResult,
@@ -16,9 +17,11 @@ from pellucid.results import (
     ImageResult,
     Instance,
     InstanceSegmentationResult,
+    RawResult,
+    RegressionResult,
     SemanticSegmentationResult,
 )
-from pellucid.types import Category
+from pellucid.types import Box, Category
 
 Document = dict[str, Any]
 
@@ -36,6 +39,7 @@ def explanation(found: Explanation) -> Document:
     values = found.saliency_map
     return {
         "target": category(found.target),
+        "box": found.box and _corners(found.box),
         "model": found.model,
         "version": found.version,
         "method": found.method,
@@ -52,11 +56,15 @@ def explanation(found: Explanation) -> Document:
 
 def model(found: Model) -> Document:
     """A model with its versions."""
-    versions = [
-        asdict(each) | {"load_time": each.load_time.isoformat() if each.load_time else None}
-        for each in found.versions
-    ]
-    return asdict(found) | {"versions": versions}
+    return asdict(found) | {"versions": list(map(version, found.versions))}
+
+
+def version(found: ModelVersion) -> Document:
+    """A version of a model."""
+    document = asdict(found) | {"load_time": _time(found.load_time)}
+    if found.lineage is not None:
+        document["lineage"] |= {"create_time": _time(found.lineage.create_time)}
+    return document
 
 
 def method(found: Method) -> Document:
@@ -102,7 +110,14 @@ def _content(result: AnyResult) -> Document:
             return {"areas": areas}
         case ImageResult():
             return {"image": {**result.size._asdict(), "media_type": result.media_type}}
-    outputs: Mapping[str, Any] = result.outputs
+        case RegressionResult():
+            content: Document = {"values": list(result.values)}
+        case RawResult():
+            content = _outputs(result.outputs)
+    return content
+
+
+def _outputs(outputs: Mapping[str, Any]) -> Document:
     return {
         "outputs": [
             {"name": name, "datatype": str(array.dtype), "shape": list(array.shape)}
@@ -112,14 +127,21 @@ def _content(result: AnyResult) -> Document:
 
 
 def _detection(found: Detection) -> Document:
-    box = {edge: _rounded(value) for edge, value in found.box._asdict().items()}
-    return category(found.category) | {"box": box}
+    return category(found.category) | {"box": _corners(found.box)}
 
 
 def _instance(found: Instance) -> Document:
     height, width = found.mask.shape
     mask = {"size": [height, width], "counts": found.rle} if found.rle else None
     return _detection(found) | {"pixels": found.pixels, "mask": mask}
+
+
+def _corners(box: Box) -> Document:
+    return {edge: _rounded(value) for edge, value in box._asdict().items()}
+
+
+def _time(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None
 
 
 def _rounded(value: float) -> float:

@@ -1,7 +1,7 @@
 """`pellucid explain`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +9,12 @@ import typer
 from rich.table import Table
 
 from pellucid import (
+    Box,
     Client,
     Explanation,
     Overlay,
     PellucidError,
+    Target,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -22,7 +24,7 @@ from pellucid.cli.app import app
 from pellucid.cli.artifacts import Maps, write
 from pellucid.cli.console import out, print_json, report
 from pellucid.cli.files import Source
-from pellucid.cli.flags import assignment
+from pellucid.cli.flags import assignment, parameters_of, rectangle
 from pellucid.cli.progress import Watch
 from pellucid.cli.run import finish, images_of
 from pellucid.cli.session import Session
@@ -48,9 +50,33 @@ def explain(
     target: Annotated[
         list[str] | None, typer.Option("--target", "-t", help="Class or its index; repeatable.")
     ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is in this box, of the --target where there is one; repeatable.",
+            metavar="X,Y,X,Y",
+        ),
+    ] = None,
+    detection: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="An object by its place in `predict`, from 0; repeatable."),
+    ] = None,
     top_k: Annotated[
-        int, typer.Option(min=0, help="Without targets: explain the most likely classes.")
+        int, typer.Option(min=0, help="Without targets: the most likely classes or objects.")
     ] = 1,
+    threshold: Annotated[
+        float | None, typer.Option(help="Least confidence of an object; binary segmentation: cut.")
+    ] = None,
+    style: Annotated[int | None, typer.Option(help="A trained style, from 0.")] = None,
+    style_image: Annotated[Path | None, typer.Option(help="The image whose style to take.")] = None,
+    hole: Annotated[
+        list[str] | None,
+        typer.Option(help="Rectangle to fill, in pixels; repeatable.", metavar="X,Y,X,Y"),
+    ] = None,
+    mask: Annotated[Path | None, typer.Option(help="Image whose bright pixels to fill.")] = None,
+    tile_size: Annotated[
+        int | None, typer.Option(help="Side of the tile around the boxes of a large image.")
+    ] = None,
     masks: Annotated[int | None, typer.Option(help="How many masks: num_masks.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the masks.")] = None,
     param: Annotated[
@@ -64,17 +90,27 @@ def explain(
     opacity: Annotated[float, typer.Option(help="Of the map where it is highest.")] = 0.6,
     maps: Annotated[Maps, typer.Option(help="float32 arrays, 16-bit PNG, or both.")] = Maps.NPY,
 ) -> None:
-    """Explain images: which of their pixels speak for a class. Writes maps and pictures."""
+    """Explain images: which of their pixels an answer rests on. Writes maps and pictures."""
     session: Session = ctx.obj
     parameters = dict(map(assignment, param or []))
     named = {"num_masks": masks, "seed": seed}
     parameters |= {name: value for name, value in named.items() if value is not None}
+    flags = {
+        "--threshold": threshold,
+        "--style": style,
+        "--style-image": style_image,
+        "--hole": [rectangle(each) for each in hole or []],
+        "--mask": mask,
+        "--tile-size": tile_size,
+    }
+    boxes = [Box(*rectangle(each)) for each in box or []]
     images = images_of([*(inputs or []), *(input or [])])
     with session.client() as client:
         request = {
             "model": model,
             "version": model_version,
-            "targets": _targets(client, model, target or []),
+            "targets": _targets(_classes(client, model, target or []), boxes, detection or []),
+            "task_parameters": _task_parameters(client, model, flags),
             "top_k": top_k,
             "method": method,
             "overlay": Overlay(color_map, opacity) if overlay else False,
@@ -86,10 +122,36 @@ def explain(
     finish(failures, len(images))
 
 
-def _targets(client: Client, model: str, targets: Sequence[str]) -> list[str | int]:
+def _classes(client: Client, model: str, names: Sequence[str]) -> list[Target]:
     """Labels stay labels, digits among them; other digits are class indices."""
-    labels = client.model(model).labels if any(map(str.isdecimal, targets)) else ()
-    return [int(each) if each.isdecimal() and each not in labels else each for each in targets]
+    labels = client.model(model).labels if any(map(str.isdecimal, names)) else ()
+    return [
+        Target(class_id=int(each))
+        if each.isdecimal() and each not in labels
+        else Target(label=each)
+        for each in names
+    ]
+
+
+def _targets(
+    classes: Sequence[Target], boxes: Sequence[Box], detections: Sequence[int]
+) -> list[Target]:
+    """Classes, or the one class in each of the boxes, and objects.
+
+    Raises:
+        typer.BadParameter: boxes of several classes.
+    """
+    if boxes and len(classes) > 1:
+        raise typer.BadParameter("give one --target for the boxes, or none", param_hint="--box")
+    kind = classes[0] if classes else Target()
+    placed = [replace(kind, box=each) for each in boxes]
+    return [*(placed or classes), *(Target(detection=each) for each in detections)]
+
+
+def _task_parameters(client: Client, model: str, flags: Mapping[str, Any]) -> dict[str, Any]:
+    if all(value is None or value == [] for value in flags.values()):
+        return {}
+    return parameters_of(flags, model, client.model(model).task)
 
 
 Files = list[tuple[Explanation, list[Path]]]
@@ -151,10 +213,20 @@ def _document(outcome: Files | Exception) -> dict[str, Any]:
 
 def _table(source: Source, files: Files) -> Table:
     rows = [
-        (found.target.name, percent(found.target.confidence), "\n".join(map(str, paths)))
-        for found, paths in files
+        (_name(found), _confidence(found), "\n".join(map(str, paths))) for found, paths in files
     ]
     first = files[0][0]
     cost = f"{first.evaluations:,} evaluations, {first.elapsed:.1f} s"
     title = f"{source.path}: {first.method}, {cost}"
-    return table(title, ("class", "confidence", "files"), rows)
+    return table(title, ("target", "confidence", "files"), rows)
+
+
+def _name(found: Explanation) -> str:
+    place = f" at {','.join(f'{edge:.0f}' for edge in found.box)}" if found.box else ""
+    return f"{found.target.name}{place}"
+
+
+def _confidence(found: Explanation) -> str:
+    """In percent; a number of a regression as it is."""
+    value = found.target.confidence
+    return percent(value) if 0 <= value <= 1 else f"{value:.4g}"

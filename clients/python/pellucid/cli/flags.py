@@ -38,7 +38,7 @@ def parameters_of(given: Mapping[str, Any], model: str, task: Task) -> dict[str,
         if value is None or value == []:
             continue
         if task not in PARAMETERS[flag]:
-            takes = ", ".join(each for each, tasks in PARAMETERS.items() if task in tasks)
+            takes = ", ".join(each for each in given if task in PARAMETERS[each])
             raise typer.BadParameter(
                 f"not for {model}: {task.words} takes {takes or 'no options'}", param_hint=flag
             )

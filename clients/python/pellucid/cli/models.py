@@ -78,11 +78,18 @@ def _describe_version(version: ModelVersion) -> None:
         ("format", version.format),
         ("device", f"{version.device} {version.precision}".strip()),
         ("loaded", loaded),
+        ("size", f"{version.size_bytes / 1e6:.1f} MB" if version.size_bytes else ""),
+        ("made of", _lineage(version)),
         *(("input", _tensor(each)) for each in version.inputs),
         *(("output", _tensor(each)) for each in version.outputs),
         ("layers", _layers(version)),
     ]
     out().print(facts(f"version {version.version}", rows))
+
+
+def _lineage(version: ModelVersion) -> str:
+    made = version.lineage
+    return f"version {made.parent_version}, {made.optimization}" if made else ""
 
 
 def _tensor(tensor: TensorInfo) -> str:

@@ -17,7 +17,7 @@ from pellucid.cli.flags import parameters_of, rectangle
 from pellucid.cli.run import finish, images_of
 from pellucid.cli.session import Session
 from pellucid.draw import annotate
-from pellucid.results import AnyResult, ImageResult, RawResult
+from pellucid.results import AnyResult, ImageResult, RawResult, RegressionResult
 
 _AT_ONCE = 4
 _PATIENCE = 0.2
@@ -133,9 +133,10 @@ def _show(
 def _save(source: Source, result: AnyResult, folder: Path) -> Path:
     stem = folder / source.name.with_name(f"{source.name.name}.{slug(result.model)}")
     stem.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(result, RawResult):
+    if isinstance(result, RawResult | RegressionResult):
         path = stem.with_name(f"{stem.name}.npz")
-        arrays: dict[str, Any] = {slug(name): each for name, each in result.outputs.items()}
+        numbers = result.outputs if isinstance(result, RawResult) else {"values": result.values}
+        arrays: dict[str, Any] = {slug(name): each for name, each in numbers.items()}
         np.savez_compressed(path, **arrays)
         return path
     if isinstance(result, ImageResult):

@@ -13,6 +13,8 @@ from pellucid.results import (
     DetectionResult,
     ImageResult,
     InstanceSegmentationResult,
+    RawResult,
+    RegressionResult,
     SemanticSegmentationResult,
 )
 from pellucid.types import Box
@@ -57,12 +59,13 @@ def prediction(title: str, result: AnyResult) -> Table:
             return _areas(title, result)
         case ImageResult():
             row = (f"{result.size.width} x {result.size.height}", result.media_type)
-            return table(title, ("size", "format"), [row])
-    rows = [
-        (name, str(array.dtype), " x ".join(map(str, array.shape)))
-        for name, array in result.outputs.items()
-    ]
-    return table(title, ("output", "datatype", "shape"), rows)
+            head, rows = ("size", "format"), [row]
+        case RegressionResult():
+            head = ("output", "value")
+            rows = [(str(index), f"{each:.6g}") for index, each in enumerate(result.values)]
+        case RawResult():
+            return _outputs(title, result)
+    return table(title, head, rows)
 
 
 def percent(value: float) -> str:
@@ -89,6 +92,14 @@ def _instances(title: str, result: InstanceSegmentationResult) -> Table:
         for each in result.instances
     ]
     return table(_counted(title, rows), ("class", "confidence", "pixels", "box"), rows)
+
+
+def _outputs(title: str, result: RawResult) -> Table:
+    rows = [
+        (name, str(array.dtype), " x ".join(map(str, array.shape)))
+        for name, array in result.outputs.items()
+    ]
+    return table(title, ("output", "datatype", "shape"), rows)
 
 
 def _areas(title: str, result: SemanticSegmentationResult) -> Table:

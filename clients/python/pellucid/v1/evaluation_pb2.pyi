@@ -1073,7 +1073,7 @@ class Example(google.protobuf.message.Message):
     rank: builtins.int
     """Place of the annotated class among the predictions, from 1."""
     correct: builtins.bool
-    """Whether the prediction is right."""
+    """Whether the prediction is right; unset where that cannot be said: no annotation, pictures."""
     score: builtins.float
     """The image's score, higher is better: confidence in the annotated class, F1 of the
     objects, mean IoU, PSNR.
@@ -1107,7 +1107,7 @@ class Example(google.protobuf.message.Message):
         predicted: pellucid.v1.common_pb2.Category | None = ...,
         annotated: pellucid.v1.common_pb2.Category | None = ...,
         rank: builtins.int = ...,
-        correct: builtins.bool = ...,
+        correct: builtins.bool | None = ...,
         score: builtins.float | None = ...,
         missed: builtins.int = ...,
         extra: builtins.int = ...,
@@ -1116,8 +1116,11 @@ class Example(google.protobuf.message.Message):
         annotation_location: builtins.str = ...,
         objects: collections.abc.Iterable[global___ExampleObject] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_score", b"_score", "annotated", b"annotated", "predicted", b"predicted", "score", b"score"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_score", b"_score", "annotated", b"annotated", "annotation_location", b"annotation_location", "correct", b"correct", "extra", b"extra", "index", b"index", "missed", b"missed", "objects", b"objects", "path", b"path", "predicted", b"predicted", "rank", b"rank", "reason", b"reason", "score", b"score"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_correct", b"_correct", "_score", b"_score", "annotated", b"annotated", "correct", b"correct", "predicted", b"predicted", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_correct", b"_correct", "_score", b"_score", "annotated", b"annotated", "annotation_location", b"annotation_location", "correct", b"correct", "extra", b"extra", "index", b"index", "missed", b"missed", "objects", b"objects", "path", b"path", "predicted", b"predicted", "rank", b"rank", "reason", b"reason", "score", b"score"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_correct", b"_correct"]) -> typing.Literal["correct"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 global___Example = Example
@@ -1175,7 +1178,7 @@ class RenderExampleRequest(google.protobuf.message.Message):
     index: builtins.int
     """The row's `index`."""
     max_side: builtins.int
-    """The longer side of the picture in pixels; 0: as the image is."""
+    """The longer side of each panel in pixels, 16 to 4,096; 0: as the image is, up to 4,096."""
     annotation: builtins.bool
     """Draw the annotation beside the prediction."""
     explanation: builtins.bool
@@ -1494,6 +1497,7 @@ class MetricDelta(google.protobuf.message.Message):
     HIGH_FIELD_NUMBER: builtins.int
     BASELINE_FIELD_NUMBER: builtins.int
     CANDIDATE_FIELD_NUMBER: builtins.int
+    UNIT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Its name."""
     delta: builtins.float
@@ -1506,6 +1510,8 @@ class MetricDelta(google.protobuf.message.Message):
     """The baseline's value."""
     candidate: builtins.float
     """The candidate's value."""
+    unit: builtins.str
+    """Its unit, where it has one."""
     def __init__(
         self,
         *,
@@ -1515,7 +1521,8 @@ class MetricDelta(google.protobuf.message.Message):
         high: builtins.float = ...,
         baseline: builtins.float = ...,
         candidate: builtins.float = ...,
+        unit: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["baseline", b"baseline", "candidate", b"candidate", "delta", b"delta", "high", b"high", "low", b"low", "name", b"name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["baseline", b"baseline", "candidate", b"candidate", "delta", b"delta", "high", b"high", "low", b"low", "name", b"name", "unit", b"unit"]) -> None: ...
 
 global___MetricDelta = MetricDelta

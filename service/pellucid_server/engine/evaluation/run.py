@@ -34,6 +34,7 @@ from pellucid_server.evaluate.store import (
     StoreFull,
     StoreUnavailable,
 )
+from pellucid_server.runtime.digest import model_digest
 from pellucid_server.runtime.pool import ModelPool
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.variants import OfImage
@@ -159,6 +160,7 @@ class Runner:
         claimed = hold.claimed
         hold.check()
         plan = self.planner.plan(EvaluationRequest.from_json(claimed.request), hold.check)
+        _check_model(plan.served, claimed)
         total = claimed.total
         if total is None:
             total = plan.count(hold.check)
@@ -208,6 +210,16 @@ class Runner:
         ahead = AHEAD * self.pool.workers
         with ThreadPoolExecutor(ahead, "evaluate") as threads:
             yield from in_order(threads, judge.rows, items, ahead=ahead, pulse=PULSE)
+
+
+def _check_model(served: ServedModel, claimed: Evaluation) -> None:
+    """Rows of two models must not mix."""
+    if claimed.model_digest and claimed.model_digest != model_digest(served):
+        raise ModelUnavailable(
+            f"{served.name} version {served.version} was changed since the evaluation was accepted: "
+            "start a new one",
+            field="model_version",
+        )
 
 
 def _place(row: Row) -> str:

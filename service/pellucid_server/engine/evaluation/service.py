@@ -27,6 +27,7 @@ from pellucid_server.errors import (
 from pellucid_server.evaluate.row_json import report_from_json
 from pellucid_server.evaluate.store import Evaluation, NewEvaluation, State, Store
 from pellucid_server.evaluate.store.evaluation import ENDED
+from pellucid_server.runtime.digest import model_digest
 
 log = structlog.get_logger()
 
@@ -85,6 +86,7 @@ class Evaluations:
                 model_name=plan.request.model_name,
                 model_version=plan.request.model_version,
                 task=plan.task.task,
+                model_digest=model_digest(plan.served),
                 precision=plan.served.spec.precision or self.runner.pool.settings.precision,
                 tenant=call.tenant,
                 total=total,

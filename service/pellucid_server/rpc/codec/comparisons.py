@@ -58,6 +58,7 @@ def _delta(delta: Delta) -> evaluation_pb2.MetricDelta:
         high=delta.high,
         baseline=delta.baseline,
         candidate=delta.candidate,
+        unit=delta.unit,
     )
 
 

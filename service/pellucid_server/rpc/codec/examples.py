@@ -50,7 +50,7 @@ def encode_example(
     message = evaluation_pb2.Example(
         path=row.path,
         rank=row.rank,
-        correct=bool(row.correct),
+        correct=row.correct,
         score=row.score,
         missed=row.missed,
         extra=row.extra,

@@ -1,0 +1,29 @@
+"""Whether two served models are the same, wherever and whenever they were read."""
+
+import hashlib
+
+import openvino as ov
+
+from pellucid_server.runtime.served import ServedModel
+
+BYTES = 16
+
+
+def model_digest(served: ServedModel) -> str:
+    """Of the operations, the weights and the description, as hexadecimal digits.
+
+    Names of operations do not count: readers make some up.
+    """
+    digest = hashlib.blake2b(served.spec.model_dump_json().encode(), digest_size=BYTES)
+    for node in served.graph.get_ordered_ops():
+        shapes = [str(output.get_partial_shape()) for output in node.outputs()]
+        digest.update(repr((node.get_type_name(), shapes)).encode())
+        if node.get_type_name() == "Constant":
+            digest.update(_bytes(node))
+    return digest.hexdigest()
+
+
+def _bytes(constant: ov.Node) -> bytes | memoryview:
+    if constant.get_element_type() == ov.Type.string:
+        return repr(constant.str_data.tolist()).encode()
+    return memoryview(constant.data.ravel().view("uint8"))

@@ -129,7 +129,7 @@ def build_engine(settings: Settings, metrics: Metrics) -> Engine:
     """Wires the use cases to the models, the device and what is kept.
 
     Raises:
-        StartError: the store of evaluations cannot be opened.
+        StartError: what is kept cannot be: a folder or the store cannot be used.
     """
     pool = ModelPool(pool_settings(settings), metrics)
     tasks = TaskModels()
@@ -146,12 +146,7 @@ def build_engine(settings: Settings, metrics: Metrics) -> Engine:
     explainer = Explainer(models, pool, sources, tasks, metrics)
     state = _state(settings)
     data_limits = DataLimits(**settings.datasets.model_dump(exclude={"remotes"}))
-    uploads = Uploads(
-        state / "uploads",
-        quota=settings.uploads.quota_bytes,
-        expiry=settings.uploads.expiry,
-        limits=data_limits,
-    )
+    uploads = _uploads(settings, state / "uploads", data_limits)
     places = Places(settings.data_roots, settings.datasets.remotes, uploads, data_limits)
     store = _store(settings, state)
     planner = Planner(models, tasks, places)
@@ -185,6 +180,14 @@ def _state(settings: Settings) -> Path:
     except OSError as error:
         raise StartError(f"cannot use the folder {settings.state}: {error.strerror}") from error
     return settings.state
+
+
+def _uploads(settings: Settings, folder: Path, limits: DataLimits) -> Uploads:
+    kept = settings.uploads
+    try:
+        return Uploads(folder, quota=kept.quota_bytes, expiry=kept.expiry, limits=limits)
+    except OSError as error:
+        raise StartError(f"cannot use the folder {folder}: {error.strerror}") from error
 
 
 def _store(settings: Settings, state: Path) -> Store:

@@ -114,4 +114,97 @@ def test_methods_are_listed_with_their_parameters(client: pellucid.Client) -> No
     assert MODEL in rise.models
     defaults = {parameter.name: parameter.default for parameter in rise.parameters}
     assert defaults["num_cells"] == 7
-    assert client.methods("nanodet") == []
+    assert [method.name for method in client.methods("nanodet")] == ["rise"]
+
+
+def peak(found: pellucid.Explanation) -> tuple[int, int]:
+    """Where the map is highest, in pixels of the photo: x, y."""
+    values = found.on_image()
+    y, x = np.unravel_index(np.nanargmax(values), values.shape)
+    return int(x), int(y)
+
+
+def is_within(point: tuple[int, int], box: pellucid.Box) -> bool:
+    x, y = point
+    return box.x_min < x < box.x_max and box.y_min < y < box.y_max
+
+
+def test_the_cat_is_found_by_what_is_in_its_box(client: pellucid.Client) -> None:
+    """The object that is explained is the one that is detected."""
+    photo = SAMPLES / "chelsea.png"
+    result = client.predict(photo, model="nanodet")
+    assert isinstance(result, pellucid.DetectionResult)
+    (cat,) = result.detections
+    found = client.explain(
+        photo, model="nanodet", targets=pellucid.Target(detection=0), num_masks=128
+    ).result()
+    assert (found.target.label, found.box) == ("cat", cat.box)
+    assert found.target.confidence == pytest.approx(cat.confidence, abs=1e-5)
+    assert is_within(peak(found), cat.box)
+
+
+def test_the_astronaut_is_found_by_her_head(client: pellucid.Client) -> None:
+    """Of the person the face and hair count more than the suit, let alone the flag."""
+    stream = client.explain(
+        SAMPLES / "astronaut.png", model="nanodet", targets="person", num_masks=256
+    )
+    found = stream.result()
+    assert found.box is not None
+    assert is_within(peak(found), found.box)
+    values = found.on_image()
+    assert np.nanmean(values[40:200, 170:290]) > np.nanmean(values[:, 400:]) + 0.005
+
+
+def test_pixels_of_the_astronaut_rest_on_herself(client: pellucid.Client) -> None:
+    """Of the largest two classes; and those of her face on her face."""
+    photo = SAMPLES / "astronaut.png"
+    both = client.explain(photo, model="selfie-segmentation", top_k=2, num_masks=256).results()
+    assert {each.target.label for each in both} == {"person", "background"}
+    face = pellucid.Box(190, 50, 280, 170)
+    found = client.explain(photo, model="selfie-segmentation", targets=face, num_masks=256).result()
+    assert (found.target.label, found.box) == ("person", face)
+    assert is_within(peak(found), pellucid.Box(170, 20, 300, 220))
+
+
+def test_holes_are_filled_from_their_surroundings(client: pellucid.Client) -> None:
+    """A model of two inputs: where the map is high is no farther than a cell from the hole."""
+    found = client.explain(
+        SAMPLES / "rocket.jpg",
+        model="push-pull",
+        task_parameters={"rectangles": [(100, 200, 180, 260)]},
+        num_masks=256,
+    ).result()
+    assert found.target.name == "picture"
+    assert is_within(peak(found), pellucid.Box(20, 130, 260, 330))
+
+
+def test_a_patch_of_a_style_rests_on_its_place(client: pellucid.Client) -> None:
+    """A model of any size with weights beside the photo."""
+    box = pellucid.Box(100, 100, 160, 160)
+    found = client.explain(
+        SAMPLES / "chelsea.png", model="multistyle", targets=box, num_masks=48, overlay=True
+    ).result()
+    assert found.box == box
+    assert is_within(peak(found), pellucid.Box(40, 50, 220, 210))
+    assert found.overlay is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "field"),
+    [
+        ("nanodet", pellucid.Target(detection=7), "targets[0].detection"),
+        ("nanodet", pellucid.Target(label="dog"), "targets[0].label"),
+        ("nanodet", pellucid.Box(0, 0, 9999, 5), "targets[0].box"),
+        ("selfie-segmentation", pellucid.Target(detection=0), "targets[0].detection"),
+        (MODEL, pellucid.Box(0, 0, 9, 9), "targets[0].box"),
+        ("multistyle", "cat", "targets[0].label"),
+        ("push-pull", (), "inpainting.rectangles"),
+        ("arbitrary-style", (), "style_transfer.style_image"),
+    ],
+)
+def test_targets_that_a_model_does_not_have_are_refused(
+    client: pellucid.Client, model: str, target: Any, field: str
+) -> None:
+    with pytest.raises(pellucid.PellucidError) as caught:
+        client.explain(SAMPLES / "chelsea.png", model=model, targets=target).result()
+    assert caught.value.field == field

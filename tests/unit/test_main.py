@@ -1,11 +1,13 @@
 """The server as a process: what it prints, how it ends."""
 
+import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pellucid_server.__main__ import compose, pool_settings
 from pellucid_server.config import Settings, StartError
+from pellucid_server.errors import NotFound
 
 COMMAND = [sys.executable, "-m", "pellucid_server", "--port=0", "--metrics-port=0"]
 
@@ -128,6 +131,51 @@ def test_a_composed_server_starts_and_stops_in_process(tmp_path: Path) -> None:
 def test_a_missing_repository_is_an_error_before_a_port_is_bound(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="is no folder"):
         compose(Settings(port=0, metrics_port=None, model_repository=tmp_path / "nowhere"))
+
+
+def test_uploads_that_nobody_uses_are_swept(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "port": 0,
+            "metrics_port": None,
+            "model_repository": tmp_path,
+            "drain_seconds": 0,
+            "uploads": {"expiry": 0.05, "sweep_interval": 0.05},
+        }
+    )
+    application = compose(settings)
+    uploads = application.engine.uploads
+    digest = hashlib.sha256(b"x").digest()
+    uploads.write(digest, 1, 0, [b"x"])
+    name = uploads.commit([("a.png", digest, 1)]).name
+    application.start()
+    application.wait_until_ready()
+    for _ in range(200):
+        if not uploads.received(digest, 1):
+            break
+        time.sleep(0.1)
+    application.stop()
+    with pytest.raises(NotFound):
+        uploads.open(name)
+
+
+def test_what_is_kept_needs_a_place(tmp_path: Path) -> None:
+    """Each is an error of one line: a folder that is a file, a store that is none."""
+    models, taken = tmp_path / "models", tmp_path / "taken"
+    models.mkdir()
+    taken.write_text("a file")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "uploads").write_text("a file")
+    bare = Settings(port=0, metrics_port=None, model_repository=models)
+    for settings, telling in (
+        ({"state": taken / "state"}, "cannot use the folder"),
+        ({"state": tmp_path / "state"}, "cannot use the folder"),
+        ({"evaluations": {"store": "mysql://host/name"}}, "store of evaluations: .*postgresql"),
+        ({"evaluations": {"store": f"sqlite:///{taken}/x.db"}}, "store of evaluations"),
+        ({"evaluations": {"store": f"sqlite:///{taken}"}}, "store of evaluations"),
+    ):
+        with pytest.raises(StartError, match=telling):
+            compose(Settings.model_validate(bare.model_dump() | settings))
 
 
 def test_streams_are_as_many_as_cores_but_no_more_than_eight() -> None:

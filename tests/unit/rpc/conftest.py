@@ -16,7 +16,11 @@ from structlog.typing import EventDict
 from pellucid_server.call import Call
 from pellucid_server.config import Limits, Settings
 from pellucid_server.engine.engine import Engine
+from pellucid_server.engine.evaluation.comparer import Compared, CompareRequest
+from pellucid_server.engine.evaluation.optimizer import DatasetOptimizeRequest
+from pellucid_server.engine.evaluation.renderer import Rendered, RenderRequest
 from pellucid_server.engine.explanation import ExplainEvent, ExplainRequest, MethodInfo
+from pellucid_server.engine.optimize import OptimizeEvent
 from pellucid_server.engine.predict import Prediction, PredictRequest, PredictResponse
 from pellucid_server.errors import ModelUnavailable, NotFound
 from pellucid_server.rpc.server import RpcServer, build_server
@@ -100,6 +104,12 @@ class FakeEngine:
     on_predict: Callable[[PredictRequest, Call], PredictResponse] | None = None
     on_explain: Callable[[ExplainRequest, Call], Iterator[ExplainEvent]] | None = None
     on_infer: Callable[[TensorInput, Call], Outputs] | None = None
+    on_compare: Callable[[CompareRequest, Call], Compared] | None = None
+    on_render: Callable[[RenderRequest, Call], Rendered] | None = None
+    on_optimize: Callable[[DatasetOptimizeRequest, Call], Iterator[OptimizeEvent]] | None = None
+    evaluations: SimpleNamespace = field(default_factory=SimpleNamespace)
+    """Each test gives it the methods that are called."""
+    uploads: SimpleNamespace = field(default_factory=SimpleNamespace)
     methods: tuple[MethodInfo, ...] = ()
     requests: list[Any] = field(default_factory=list)
 
@@ -118,11 +128,11 @@ class FakeEngine:
                     precision=lambda _: "f32",
                 ),
             ),
-            evaluations=cast("Any", None),
-            comparer=cast("Any", None),
-            renderer=cast("Any", None),
-            optimizer=cast("Any", None),
-            uploads=cast("Any", None),
+            evaluations=cast("Any", self.evaluations),
+            comparer=cast("Any", SimpleNamespace(compare=self._compare)),
+            renderer=cast("Any", SimpleNamespace(render=self._render)),
+            optimizer=cast("Any", SimpleNamespace(optimize=self._optimize)),
+            uploads=cast("Any", self.uploads),
         )
 
     def _image(self, source: Source, field: str) -> Image:
@@ -146,6 +156,21 @@ class FakeEngine:
         self.requests.append(request)
         assert self.on_explain
         yield from self.on_explain(request, call)
+
+    def _compare(self, request: CompareRequest, call: Call) -> Compared:
+        self.requests.append(request)
+        assert self.on_compare
+        return self.on_compare(request, call)
+
+    def _render(self, request: RenderRequest, call: Call) -> Rendered:
+        self.requests.append(request)
+        assert self.on_render
+        return self.on_render(request, call)
+
+    def _optimize(self, request: DatasetOptimizeRequest, call: Call) -> Iterator[OptimizeEvent]:
+        self.requests.append(request)
+        assert self.on_optimize
+        yield from self.on_optimize(request, call)
 
 
 def cats(request: PredictRequest, call: Call) -> PredictResponse:

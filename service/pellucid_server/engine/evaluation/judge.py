@@ -20,7 +20,7 @@ from pellucid_server.runtime.scheduling import Priority
 from pellucid_server.runtime.variants import AS_IS, OF_IMAGE, OfImage, Variant
 from pellucid_server.types import Feeds, Outputs
 
-__all__ = ["UNUSABLE", "ImageLimits", "Item", "Judge"]
+__all__ = ["UNUSABLE", "ImageLimits", "Item", "Judge", "storable"]
 
 Item = tuple[int, Sample | Flaw]
 """A row's place in the data set, and what the data set says there."""
@@ -74,8 +74,8 @@ class Judge:
             reason = each.reason
         except UNUSABLE as error:
             reason = _reason(error)
-        path, location = _storable(each.path), _storable(each.location)
-        return Row(place, path, _digest(b"", each), location, reason=_storable(reason))
+        path, location = storable(each.path), storable(each.location)
+        return Row(place, path, _digest(b"", each), location, reason=storable(reason))
 
     def _prepared(self, place: int, sample: Sample) -> Ready:
         reader, task = self._reader, self._plan.task
@@ -150,7 +150,7 @@ class Judge:
             load = self._reader.pictures_of(sample)
             row = self._evaluator.row(each.place, sample, answer, load, size)
         except UNUSABLE as error:
-            row = Row(each.place, sample.path, reason=_storable(_reason(error)))
+            row = Row(each.place, sample.path, reason=storable(_reason(error)))
         return replace(row, digest=each.digest, location=sample.location, seconds=seconds)
 
 
@@ -164,7 +164,7 @@ def _digest(data: bytes, what: Sample | Flaw) -> str:
     return digest.hexdigest()
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A text of a data set without what no database keeps."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
 

@@ -12,7 +12,7 @@ import structlog
 
 from pellucid_server.engine.evaluation.board import Board
 from pellucid_server.engine.evaluation.hold import Draining, Hold
-from pellucid_server.engine.evaluation.judge import ImageLimits, Judge
+from pellucid_server.engine.evaluation.judge import ImageLimits, Judge, storable
 from pellucid_server.engine.evaluation.pipeline import batched, in_order
 from pellucid_server.engine.evaluation.plan import Plan, Planner
 from pellucid_server.engine.evaluation.request import EvaluationRequest
@@ -150,7 +150,7 @@ class Runner:
                 raise error
             case PellucidError():
                 reason = f"{error.field}: {error.message}" if error.field else error.message
-                self.store.finish(name, token, State.FAILED, reason=reason)
+                self.store.finish(name, token, State.FAILED, reason=storable(reason))
                 log.warning("evaluation failed", error=reason, **facts)
             case _:
                 self.store.finish(name, token, State.FAILED, reason=INTERNAL)
@@ -216,8 +216,8 @@ def _check_model(served: ServedModel, claimed: Evaluation) -> None:
     """Rows of two models must not mix."""
     if claimed.model_digest and claimed.model_digest != model_digest(served):
         raise ModelUnavailable(
-            f"{served.name} version {served.version} was changed since the evaluation was accepted: "
-            "start a new one",
+            f"{served.name} version {served.version} was changed since the evaluation was "
+            "accepted: start a new one",
             field="model_version",
         )
 

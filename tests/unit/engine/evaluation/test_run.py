@@ -184,6 +184,28 @@ def test_a_model_that_is_gone_fails_it_with_the_reason(
     assert store.get(claimed.name).reason.startswith("model_name: no model 'vanished'")
 
 
+def test_a_model_that_was_changed_since_fails_it(
+    store: Store, runner: Runner, waiting: Evaluations, twelve: str, models: Any
+) -> None:
+    """Rows of two models do not mix: another description is another model."""
+    name = waiting.submit(asked(twelve), Call()).name
+    served = models.get("quarters")
+    spec = served.spec.model_copy(update={"labels": (*served.spec.labels[1:], "top left")})
+    models._models["quarters"] = replace(served, spec=spec)
+    runner.run(claim(store))
+    assert store.get(name).state is State.FAILED
+    assert "was changed since the evaluation was accepted" in store.get(name).reason
+
+
+def test_a_model_that_was_read_again_is_the_same(
+    store: Store, runner: Runner, waiting: Evaluations, twelve: str, models: Any
+) -> None:
+    name = waiting.submit(asked(twelve), Call()).name
+    models._models["quarters"] = replace(models.get("quarters"))
+    runner.run(claim(store))
+    assert store.get(name).state is State.SUCCEEDED
+
+
 def test_images_are_counted_where_nobody_did(store: Store, runner: Runner, twelve: str) -> None:
     store.create(new(asked(twelve), total=None))
     claimed = claim(store)

@@ -57,9 +57,7 @@ class Accuracy:
     def _said(self, name: str) -> str:
         report = self.client.evaluation(name).report
         top = next(metric.value for metric in report.metrics if metric.name == "top_1")
-        return (
-            f"right on {top:.0%} of {report.images} variants of {len(PHOTOS)} photos"
-        )
+        return f"right on {top:.0%} of {report.images} variants of {len(PHOTOS)} photos"
 
     def _page(self, name: str, html: str, says: str) -> tuple[str, str]:
         (self.out / name).write_text(html)

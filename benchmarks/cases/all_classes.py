@@ -20,7 +20,7 @@ class Size:
 @benchmark(
     {"all_classes_over_one": "x time", "all_classes_over_one_per_cpu": "x time"},
     quick=Size(1),
-    full=Size(7),
+    full=Size(5),
 )
 def all_classes(size: Size) -> Series:
     """Time of the whole call in f32, 200 MB of maps on their way to the caller among it."""

@@ -40,7 +40,7 @@ def _compare(name: str, worker: Worker, precision: str, size: Size) -> Series:
 @benchmark(
     {"peer_naive_loop_over_ours": "ratio", "peer_naive_loop_over_ours_per_cpu": "ratio"},
     quick=Size(2, 128),
-    full=Size(7, 1000),
+    full=Size(3, 150),
 )
 def naive_loop(size: Size) -> Series:
     """The loop of the paper, batch 16, both in f32."""
@@ -50,7 +50,7 @@ def naive_loop(size: Size) -> Series:
 
 @benchmark(
     {"peer_openvino_xai_over_ours": "ratio", "peer_openvino_xai_over_ours_per_cpu": "ratio"},
-    full=Size(7, 1000),
+    full=Size(5, 1000),
     note="only in the full run: it installs an environment of 700 MB",
 )
 def openvino_xai(size: Size) -> Series:

@@ -61,7 +61,7 @@ class Phases:
         "explain_rate_beside_predict_over_solo_per_cpu": "ratio",
     },
     quick=Size(2, 2),
-    full=Size(5, 15),
+    full=Size(4, 10),
 )
 def predict_beside_explain(size: Size) -> Series:
     """Predictions come at fixed times from one client; one Explain runs beside them."""

@@ -36,7 +36,7 @@ def _served(server: Server, seconds: float) -> Work:
 @benchmark(
     {"grpc_predict_over_inprocess": "ratio", "grpc_predict_over_inprocess_per_cpu": "ratio"},
     quick=Size(3, 1.0),
-    full=Size(9, 5),
+    full=Size(7, 4),
 )
 def grpc_predict(size: Size) -> Series:
     """Predictions of a 30 KB JPEG: 8 callers of the server, over 8 threads that do it alone."""
@@ -61,7 +61,7 @@ def grpc_predict(size: Size) -> Series:
     }
 
 
-@benchmark({"decode_large_jpeg_over_inference": "x time"}, quick=20, full=200)
+@benchmark({"decode_large_jpeg_over_inference": "x time"}, quick=20, full=100)
 def decode(calls: int) -> Series:
     """Decoding and fitting a 1280 x 960 JPEG over inferring it, as the server times them."""
     with serving(f"--precision={PRECISION}", f"--streams={STREAMS}") as server:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pellucid_server.call import Call
 from pellucid_server.errors import Overloaded
 from pellucid_server.explain.masks import MaskBlock, MaskTables
-from pellucid_server.runtime.dispatcher import Inference
 from pellucid_server.runtime.graph import MaskShape
 from pellucid_server.runtime.pool import ModelPool, wait
 from pellucid_server.runtime.scheduling import Priority
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.units import Inference
 from pellucid_server.runtime.variants import NORMALIZER, OF_IMAGE, Masked
 from pellucid_server.tasks.objectives import Objective
 from pellucid_server.types import Array, Feeds, Outputs, Size

@@ -11,10 +11,10 @@ from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.tasks import TaskModels
 from pellucid_server.engine.tensors import feeds
 from pellucid_server.errors import InferenceFailed, InvalidInput
-from pellucid_server.runtime.dispatcher import Inference
 from pellucid_server.runtime.pool import ModelPool
 from pellucid_server.runtime.repository import ModelRepository
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.units import Inference
 from pellucid_server.runtime.variants import AS_IS, OF_IMAGE
 from pellucid_server.tasks.base import TaskModel
 from pellucid_server.types import (

@@ -5,82 +5,18 @@ import threading
 import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from weakref import WeakKeyDictionary
 
 import structlog
 
-from pellucid_server.call import Call
 from pellucid_server.errors import Cancelled, DeadlineExceeded, InferenceFailed, PellucidError
 from pellucid_server.runtime.device import Device
 from pellucid_server.runtime.scheduling import Priority, Scheduler, Taken
-from pellucid_server.runtime.served import ServedModel
-from pellucid_server.runtime.variants import Variant
+from pellucid_server.runtime.units import Costs, Inference, Unit
 from pellucid_server.telemetry.metrics import Metrics
-from pellucid_server.types import Feeds, Outputs
 
 log = structlog.get_logger()
-
-GUESS, SHORTEST = 0.01, 1e-6
-"""Seconds that an image is taken to need before one of its kind ran, and the least it costs."""
-MEMORY = 16
-"""Units over which their seconds are averaged."""
-
-
-@dataclass(frozen=True)
-class Inference:
-    """The outputs of one inference, and where its time went, in seconds."""
-
-    outputs: Outputs
-    queue: float
-    compute: float
-
-
-@dataclass(eq=False)
-class Unit:
-    """One inference: what runs, for whom, and who waits for it."""
-
-    model: ServedModel
-    variant: Variant
-    feeds: Feeds
-    call: Call
-    priority: Priority
-    images: int = 1
-    """Images or masks in it."""
-    series: Feeds = field(default_factory=dict)
-    """Feeds that change, with an entry for each of several inferences; none: there is one."""
-    arrival: float = field(default_factory=time.monotonic)
-    future: "Future[Inference]" = field(default_factory=Future)
-    failed_on: set[Device] = field(default_factory=set)
-
-    @property
-    def steps(self) -> int:
-        """Inferences in it."""
-        return len(next(iter(self.series.values()))) if self.series else 1
-
-
-class Costs:
-    """Seconds that an image of each kind took lately: what tenants are charged."""
-
-    def __init__(self) -> None:
-        self._seconds: WeakKeyDictionary[ServedModel, dict[Variant, float]] = WeakKeyDictionary()
-
-    def of(self, unit: Unit) -> float:
-        """What a unit will take, by the ones before it."""
-        return self._seconds.get(unit.model, {}).get(unit.variant, GUESS) * unit.images
-
-    def of_kind(self, model: ServedModel, kind: type[Variant]) -> float:
-        """Seconds of an image of this kind; 0 before one ran."""
-        known = self._seconds.get(model, {})
-        return max((each for form, each in known.items() if isinstance(form, kind)), default=0.0)
-
-    def observe(self, unit: Unit, seconds: float) -> None:
-        """Notes what a unit took."""
-        known = self._seconds.setdefault(unit.model, {})
-        latest = seconds / unit.images
-        before = known.get(unit.variant, latest)
-        known[unit.variant] = max(before + (latest - before) / MEMORY, SHORTEST)
 
 
 class Dispatcher:

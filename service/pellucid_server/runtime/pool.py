@@ -14,9 +14,10 @@ import structlog
 from pellucid_server.call import Call
 from pellucid_server.runtime.budget import Budget
 from pellucid_server.runtime.device import Device, DeviceSpec
-from pellucid_server.runtime.dispatcher import Dispatcher, Inference, Unit
+from pellucid_server.runtime.dispatcher import Dispatcher
 from pellucid_server.runtime.scheduling import Policy, Priority, Scheduler
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.units import Inference, Unit
 from pellucid_server.runtime.variants import NORMALIZER, Masked, Variant
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Feeds

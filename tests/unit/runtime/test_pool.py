@@ -15,10 +15,10 @@ from pellucid_server.call import Call
 from pellucid_server.datatypes import NUMPY_TYPES
 from pellucid_server.errors import Cancelled, DeadlineExceeded, ModelUnavailable
 from pellucid_server.runtime.device import device_specs
-from pellucid_server.runtime.dispatcher import Inference
 from pellucid_server.runtime.pool import ModelPool, PoolSettings
 from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.units import Inference
 from pellucid_server.runtime.variants import AS_IS
 from pellucid_server.spec import ModelSpec
 from pellucid_server.telemetry.metrics import Metrics

@@ -185,8 +185,6 @@ PREDICTIONS: dict[str, tuple[inference_pb2.PredictRequest, Code, str, str]] = {
 
 EXPLANATIONS: dict[str, tuple[explanation_pb2.ExplainRequest, Code, str, str]] = {
     "unknown method": (explain(method="rice"), Code.NOT_FOUND, "method", "'rise'"),
-    "task that the method does not serve": (
-        explain(model_name="nanodet"), Code.INVALID_ARGUMENT, "method", "classification"),
     "unknown parameter": (
         explain(parameters={"num_mask": whole(5)}),
         Code.INVALID_ARGUMENT, "parameters[num_mask]", "'num_masks'"),

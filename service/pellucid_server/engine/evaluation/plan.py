@@ -78,7 +78,7 @@ class Planner:
         options = Options(
             labels=served.spec.labels,
             label_map=request.label_map,
-            threshold=_threshold(request, task),
+            threshold=threshold_of(request, task),
             metrics=request.metrics,
             parameters=request.parameters,
             classes=layout.classes(files, task.task, parameters),
@@ -125,7 +125,7 @@ def _with_preprocess(served: ServedModel, wanted: PreprocessOverride) -> ServedM
     return replace(served, spec=spec)
 
 
-def _threshold(request: EvaluationRequest, task: TaskModel[Any, Any]) -> float | None:
+def threshold_of(request: EvaluationRequest, task: TaskModel[Any, Any]) -> float | None:
     """The caller's, or the model's own."""
     if request.threshold is None:
         found: float | None = getattr(getattr(task, "options", None), "confidence_threshold", None)

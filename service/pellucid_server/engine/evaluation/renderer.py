@@ -11,7 +11,7 @@ from pellucid_server.call import Call
 from pellucid_server.engine.evaluation.importance import Importance, check_explained, has_subject
 from pellucid_server.engine.evaluation.judge import UNUSABLE
 from pellucid_server.engine.evaluation.panels import PAINTERS, REPLAYED, Replay, Scene
-from pellucid_server.engine.evaluation.plan import LOOK_EVERY, Plan, Planner
+from pellucid_server.engine.evaluation.plan import LOOK_EVERY, Plan, Planner, threshold_of
 from pellucid_server.engine.evaluation.request import EvaluationRequest
 from pellucid_server.engine.evaluation.samples import ImageLimits, SampleReader
 from pellucid_server.engine.explain import Explainer
@@ -37,6 +37,8 @@ from pellucid_server.types import (
 )
 
 LEAST_SIDE = 16
+USUAL_THRESHOLD = 0.5
+"""Where neither the caller nor the model says one, as evaluators have it."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class Drawing:
         image, size = None, None
         if not getattr(task, "takes_features", False):
             image, size = self._shown(self._data())
-        threshold = _threshold(self.wanted, task)
+        asked = threshold_of(self.wanted, task)
+        threshold = USUAL_THRESHOLD if asked is None else asked
         side = self.request.max_side
         return Scene(self.row, side, image, size, task.label, threshold, lambda: self._replayed)
 
@@ -225,9 +228,3 @@ def _check_side(side: int) -> None:
             f"max_side is {side}: give {LEAST_SIDE} to {MOST_SIDE}, or 0 for as it is",
             field="max_side",
         )
-
-
-def _threshold(wanted: EvaluationRequest, task: TaskModel[Any, Any]) -> float:
-    """The caller's, or the model's own, as `Planner` has it, or the evaluators'."""
-    own = getattr(getattr(task, "options", None), "confidence_threshold", None)
-    return next((each for each in (wanted.threshold, own) if each is not None), 0.5)

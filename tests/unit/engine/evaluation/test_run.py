@@ -427,7 +427,9 @@ def test_what_is_taken_or_deleted_at_its_end_is_left(
         raise error
 
     other = replace_methods(store, finish=finish)
-    replace(runner, store=other, _held=set()).run(claim(store))
+    claimed = claim(store)
+    replace(runner, store=other, _held=set()).run(claimed)
+    assert store.get(claimed.name).state is State.RUNNING
 
 
 def test_a_model_that_is_unloaded_meanwhile_is_run_to_the_end_and_forgotten(

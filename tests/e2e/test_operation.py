@@ -98,6 +98,7 @@ def test_running_calls_end_and_new_ones_are_refused_on_sigterm(serve: Callable[.
         assert server.process.wait(30) == 0
 
 
+@pytest.mark.timeout(400)
 def test_the_demo_makes_its_pictures_and_leaves_nothing_running(tmp_path: Path) -> None:
     """Seventeen pictures that open; its server said that it stopped."""
     command = [sys.executable, "tools/demo.py", "--masks", "32", "--output", str(tmp_path)]

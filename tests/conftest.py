@@ -17,8 +17,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 import pellucid_server  # noqa: F401 - before OpenVINO, which it keeps from reporting home
+
+from .authority import Authority, IdentityProvider
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60
@@ -85,6 +91,18 @@ def _ready(process: "subprocess.Popen[bytes]", log: Path) -> Server:
             return Server(listening["grpc"], listening["metrics"] or "", log, process)
         time.sleep(0.05)
     raise AssertionError(f"the server did not get ready:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def authorities() -> type[Authority]:
+    """Makes authorities, which sign certificates."""
+    return Authority
+
+
+@pytest.fixture(scope="session")
+def identity_providers() -> type[IdentityProvider]:
+    """Makes identity providers."""
+    return IdentityProvider
 
 
 @dataclass(frozen=True)

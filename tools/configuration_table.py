@@ -17,7 +17,7 @@ def tables() -> Iterator[str]:
     """A table for each section."""
     for section, settings in groupby(every_setting(), key=lambda setting: setting.section):
         rows = list(settings)
-        name = "Server" if section is Settings else f"`{rows[0].path[0]}`"
+        name = "Server" if section is Settings else f"`{rows[0].place}`"
         yield f"\n### {name}\n{section.__doc__}\n\n{HEAD}{''.join(map(row, rows))}"
 
 

@@ -20,7 +20,9 @@ from pellucid_server.config import Settings
 PROGRAM = "pellucid-server"
 PREFIX = "PELLUCID_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-CLIENTS = (f"{PREFIX}SERVER", f"{PREFIX}TOKEN")
+PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/]*@")
+CLIENT_NAMES = ("SERVER", "SERVER_NAME", "TOKEN", "TOKEN_FILE", "TLS", "CA", "CERT", "KEY")
+CLIENTS = tuple(PREFIX + name for name in CLIENT_NAMES)
 """Variables of the client's command line, which may be set beside."""
 SERVICE_LINK = re.compile(
     PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)"
@@ -29,6 +31,8 @@ EPILOG = f"""\
 Each setting can also stand in the environment ({PREFIX}PORT, {PREFIX}LIMITS__INPUTS) and in
 a YAML file (--config, or {CONFIG_VARIABLE}). Flags win over the environment, the environment
 over the file. "none" takes back an optional value.
+
+"{PROGRAM} token TENANT" makes a token of a tenant, for the file of --auth-tokens.
 """
 
 
@@ -52,6 +56,11 @@ class Setting:
     def name(self) -> str:
         """As in the YAML file: `limits.inputs`."""
         return ".".join(self.path)
+
+    @property
+    def place(self) -> str:
+        """The section, as in the YAML file: `limits`."""
+        return ".".join(self.path[:-1])
 
     @property
     def variable(self) -> str:
@@ -127,8 +136,9 @@ def read_settings(argv: Sequence[str], environment: Mapping[str, str] = os.envir
 
 
 def as_yaml(settings: Settings) -> str:
-    """Settings as a file that reads back as they are."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    """Settings as a file that reads back as they are, but for a password in the store's URL."""
+    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    return PASSWORD.sub(r"\1***@", text)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -165,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     for setting in every_setting():
         section = setting.section
         if section not in groups:
-            title = "Settings" if section is Settings else setting.path[0]
+            title = "Settings" if section is Settings else setting.place
             groups[section] = parser.add_argument_group(title, section.__doc__)
         groups[section].add_argument(
             setting.flag,
@@ -213,6 +223,7 @@ def _without_service_links(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _plain(text: str) -> str | None:
+    text = text.strip()  # variables of Secrets that were made of files end in a line break
     return None if text.lower() in {"none", ""} else text
 
 

@@ -14,18 +14,30 @@ from pydantic import (
     model_validator,
 )
 
+from pellucid_server.network import is_safe_url
+
 
 def _share(value: str) -> str:
-    name, _, share = value.partition("=")
+    return _named(value, "share")
+
+
+def _rate(value: str) -> str:
+    return _named(value, "rate")
+
+
+def _named(value: str, what: str) -> str:
+    name, _, number = value.partition("=")
     try:
-        if name and 0 < float(share) < math.inf:
+        if name and 0 < float(number) < math.inf:
             return value
     except ValueError:
         pass
-    raise ValueError("must be name=share, with a share above 0")
+    raise ValueError(f"must be name={what}, with a {what} above 0")
 
 
 Weight = Annotated[str, AfterValidator(_share)]
+NamedRate = Annotated[str, AfterValidator(_rate)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -63,6 +75,19 @@ class Limits(Section):
     """Most inputs in one Predict."""
     concurrent_calls: Annotated[int, Field(gt=0, le=4096)] = 256
     """Calls that run at once; more are refused with RESOURCE_EXHAUSTED."""
+    concurrent_streams: Annotated[int, Field(gt=0, le=4096)] = 128
+    """Streams (PredictStream, Explain, evaluations, uploads) among those calls."""
+    wait_seconds: Seconds | None = 0.5
+    """Longest wait of a Predict for its turn, by estimate: one that would wait longer is refused
+    with RESOURCE_EXHAUSTED before its image is decoded, one of a stream waits; none: no limit."""
+    tenant_calls: PositiveInt | None = None
+    """Calls of one tenant that run at once; none: no limit."""
+    tenant_rate: Rate | None = None
+    """Calls of one tenant in a second; each request of a PredictStream is one; none: no limit."""
+    tenant_burst: PositiveInt | None = None
+    """Calls that a tenant may make at once after a pause; none: those of one second."""
+    tenant_rates: Annotated[tuple[NamedRate, ...], BeforeValidator(_split)] = ()
+    """Rates of single tenants, as name=calls in a second."""
     queue_interactive: PositiveInt = 1024
     """Inferences of Predict that wait; more are refused with RESOURCE_EXHAUSTED."""
     queue_explain: PositiveInt = 16384
@@ -114,6 +139,40 @@ class EvaluationSettings(Section):
     lease_seconds: Seconds = 20
     """Seconds after which a server that gives no sign of life is taken for dead: others, or it
     when it is started again, go on with its evaluations."""
+    crashes: PositiveInt = 3
+    """Times that the server may crash at the same image of an evaluation before that is given up;
+    of other deaths, whose reason nobody knows, eight times as many."""
+
+
+class Faults(Section):
+    """What is done about models that hang or crash; see reliability.md."""
+
+    stall_seconds: Seconds = 60
+    """Seconds for which an inference is waited for, or 50 times what its kind took lately if that
+    is longer; then its call fails."""
+    compile_seconds: Seconds = 600
+    """Seconds for which the compilation of a model is waited for; then the model is refused."""
+    stalls: PositiveInt = 2
+    """Inferences of a model version that may be given up before it is refused."""
+    screen: bool = True
+    """Whether a model that is added while the server runs is read and compiled in a process of
+    its own first, so that files which crash take only that."""
+
+
+class Connections(Section):
+    """How long the server waits for its clients; see reliability.md."""
+
+    ping_seconds: Seconds = 60
+    """Seconds of silence after which a client is asked whether it is there."""
+    ping_timeout_seconds: Seconds = 20
+    """Seconds that it has to answer, and to greet at first; then its connection is closed and its
+    work cancelled."""
+    stall_seconds: Seconds = 120
+    """Seconds that a call waits for its client: for a message that has begun or the next one of
+    a stream, or until an answer is taken; then it is cancelled."""
+    idle_seconds: Seconds | None = None
+    """Seconds without calls after which a connection is closed; clients connect anew when they
+    need to; none: never."""
 
 
 class Logging(Section):
@@ -125,8 +184,20 @@ class Logging(Section):
     """auto: readable on a terminal, JSON elsewhere."""
 
 
+class Tracing(Section):
+    """Traces of calls, by OpenTelemetry; needs the extra `tracing`."""
+
+    enabled: bool = False
+    """Whether calls are traced, and spans sent by OTLP over gRPC; OTEL_ variables say the rest."""
+    endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """http://COLLECTOR:4317, or https://; none: OTEL_EXPORTER_OTLP_ENDPOINT, or this machine."""
+    sample: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the calls that are traced where the caller does not say; none:
+    OTEL_TRACES_SAMPLER, or all."""
+
+
 class Tls(Section):
-    """Certificates; none: no encryption."""
+    """Certificates; none: no encryption. Changed files are used for new connections."""
 
     certificate: Path | None = None
     """PEM chain of the server."""
@@ -144,6 +215,85 @@ class Tls(Section):
         return self
 
 
+SIGNATURES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+"""Algorithms whose keys may be known to all; those of shared secrets are not among them."""
+
+
+def _signature(value: str) -> str:
+    if value not in SIGNATURES:
+        raise ValueError(f"must be among {', '.join(SIGNATURES)}")
+    return value
+
+
+def _url(value: str) -> str:
+    if not is_safe_url(value):
+        raise ValueError("must be a URL with https, or http on this machine")
+    return value
+
+
+SafeUrl = Annotated[str, AfterValidator(_url)]
+Signature = Annotated[str, AfterValidator(_signature)]
+
+
+class Oidc(Section):
+    """An identity provider, whose tokens (JWT) are taken; needs the extra `oidc`."""
+
+    issuer: SafeUrl | None = None
+    """Its URL, as tokens have it in `iss`; none: no provider."""
+    audience: Names = ()
+    """What tokens must be meant for: one of these in `aud`; needed with `issuer`."""
+    jwks: SafeUrl | None = None
+    """URL of its keys; none: the one that it publishes."""
+    algorithms: Annotated[tuple[Signature, ...], BeforeValidator(_split), Field(min_length=1)] = (
+        "RS256",
+        "ES256",
+    )
+    """Signatures that are taken; none and those of shared secrets (HS256) never are."""
+    tenant_claim: Annotated[str, Field(min_length=1)] = "sub"
+    """The claim that names the tenant."""
+    leeway_seconds: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """How far its clock may be off ours."""
+    cache_seconds: Seconds = 300.0
+    """How long its keys are good before they are fetched again."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """How long it may take to answer."""
+    ca: Path | None = None
+    """PEM bundle of the authorities to trust for it; none: the system's."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.issuer and not self.audience:
+            raise ValueError("audience is needed with issuer: tokens for others would be taken")
+        if self.jwks and not self.issuer:
+            raise ValueError("issuer is needed with jwks")
+        return self
+
+
+class Auth(Section):
+    """Who may call, and what they may do; see security.md."""
+
+    tokens: Path | None = None
+    """YAML file of tenants and the hashes of their tokens; none: no tokens of our own."""
+    policy: Path | None = None
+    """YAML file of methods and models by tenant; none: whoever is let in may do everything, but
+    sees no evaluations of others."""
+    anonymous: bool = False
+    """Whether calls without a token are let in where tokens or a provider are set; without these
+    and client certificates, everybody is."""
+    certificate_tenant: Literal["common_name", "dns", "uri"] = "common_name"
+    """What of a client's certificate names its tenant, where `tls.client_ca` is set and neither
+    tokens nor a provider are: its common name, or the first of its alternative names of a kind."""
+    reflection: bool = True
+    """Whether reflection is served, to everybody: it tells the contract and nothing else. Health
+    is open always."""
+    oidc: Oidc = Oidc()
+
+    @property
+    def by_token(self) -> bool:
+        """Whether callers are known by tokens."""
+        return bool(self.tokens or self.oidc.issuer)
+
+
 class Settings(Section):
     """Where the server listens, what it serves and how it runs models."""
 
@@ -158,8 +308,8 @@ class Settings(Section):
     data_roots: Paths = ()
     """Folders from which URIs may be read; none: URIs are refused."""
     state: Path | None = None
-    """Folder of evaluations and uploads; none: a temporary one, which is gone when the server
-    ends."""
+    """Folder of evaluations, uploads and what is known of crashes; none: a temporary one, which
+    is gone when the server ends."""
     poll_interval: Seconds = 1.0
     """Seconds between looks at the repository for changes."""
     devices: Annotated[Names, Field(min_length=1)] = ("CPU",)
@@ -176,15 +326,20 @@ class Settings(Section):
     memory_bytes: PositiveInt | None = None
     """Budget of compiled models, by estimate; the least recently used go first; none: no limit."""
     tenant_weights: Annotated[tuple[Weight, ...], BeforeValidator(_split)] = ()
-    """Shares of tenants, as name=share, by the metadata key x-pellucid-tenant; others: 1."""
+    """Shares of tenants, as name=share; others: 1. Tenants are those of `auth`, or, without it,
+    of the metadata key x-pellucid-tenant."""
     explain_share: Share = 0.05
-    """Work that Explain gets for each unit of Predict's that passes it; 0: it may starve."""
+    """Work that Explain gets for each unit of Predict's that passes it; 0: it may starve. Between
+    lanes of a CPU (see scheduling.md) the larger of this and `bulk_share` is a nice value."""
     bulk_share: Share = 0.05
     """The same for evaluations, of Predict's and Explain's."""
     threads: PositiveInt | None = None
     """Threads for inference; none: all cores."""
     drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """How long running calls may go on after SIGTERM."""
+    drain_delay_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """How long after SIGTERM new calls are still taken, while probes already say that the server
+    goes away: for load balancers that look at these; in Kubernetes, preStop does it."""
     connection_seconds: Seconds | None = None
     """Age at which clients are asked to connect anew, so that new replicas get calls;
     none: never."""
@@ -192,5 +347,9 @@ class Settings(Section):
     datasets: Datasets = Datasets()
     uploads: UploadLimits = UploadLimits()
     evaluations: EvaluationSettings = EvaluationSettings()
+    connections: Connections = Connections()
+    faults: Faults = Faults()
     log: Logging = Logging()
+    tracing: Tracing = Tracing()
     tls: Tls = Tls()
+    auth: Auth = Auth()

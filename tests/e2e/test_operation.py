@@ -46,7 +46,7 @@ def test_metrics_tell_of_the_work(server: Any, client: pellucid.Client) -> None:
     explain = "pellucid.v1.ExplanationService/Explain"
     assert values[f'pellucid_requests_total{{method="{explain}",model="{MODEL}",status="OK"}}'] >= 1
     assert values[f'pellucid_masks_total{{method="rise",model="{MODEL}"}}'] >= 40
-    assert values[f'pellucid_masks_per_second{{method="rise",model="{MODEL}"}}'] > 0
+    assert values[f'pellucid_explanation_masks_count{{method="rise",model="{MODEL}"}}'] >= 1
     assert values[f'pellucid_queue_wait_seconds_count{{model="{MODEL}",priority="explain"}}'] > 0
     assert values[f'pellucid_compute_seconds_count{{device="CPU",model="{MODEL}"}}'] > 0
     assert values[f'pellucid_batch_size_bucket{{le="1.0",model="{MODEL}"}}'] > 0

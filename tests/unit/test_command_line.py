@@ -41,6 +41,12 @@ def test_none_takes_back_an_optional_value() -> None:
     assert read_settings(["--metrics-port", "none"], {}).metrics_port is None
 
 
+def test_a_line_break_at_the_end_of_a_secret_is_not_part_of_it() -> None:
+    url = "postgresql://me@database/evaluations"
+    settings = read_settings([], {"PELLUCID_EVALUATIONS__STORE": f"{url}\n"})
+    assert settings.evaluations.store == url
+
+
 def test_every_setting_can_be_given_as_flag_and_as_variable() -> None:
     """Defaults written out, as flags and as variables, are the defaults."""
     settings = list(every_setting())
@@ -138,6 +144,14 @@ def test_printed_settings_read_back_as_they_are(
     settings = read_settings(["--config", str(path)], {})
     assert settings == read_settings(argv, {})
     assert as_yaml(settings) == printed
+
+
+@pytest.mark.parametrize("user", ["ann:s3cret", ":s3cret", "ann:s3:c/ret".replace("/", "%2F")])
+def test_the_store_s_password_is_not_printed(user: str) -> None:
+    settings = read_settings([f"--evaluations-store=postgresql://{user}@db/pellucid"], {})
+    printed = as_yaml(settings)
+    assert "s3" not in printed
+    assert f"postgresql://{user.split(':', maxsplit=1)[0]}:***@db/pellucid" in printed
 
 
 def test_help_has_every_setting_with_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from pellucid_server.__main__ import compose, pool_settings
+from pellucid_server.composition import compose, pool_settings
 from pellucid_server.config import Settings, StartError
 from pellucid_server.errors import NotFound
 
@@ -73,20 +73,19 @@ def test_the_server_tells_the_addresses_it_really_bound(server: subprocess.Popen
         pass
 
 
-def test_a_stopping_server_says_so_and_a_second_signal_ends_it_at_once(
-    server: subprocess.Popen[str],
-) -> None:
-    """A health stream that stays open keeps the server draining."""
-    listening = logged(server, "listening")
-    logged(server, "ready")
-    with grpc.insecure_channel(listening["grpc"]) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
-        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        server.send_signal(signal.SIGTERM)
-        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert server.poll() is None
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 128 + signal.SIGTERM
+def test_a_stopping_server_says_so_and_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    command = [*COMMAND, f"--model-repository={tmp_path}", "--drain-delay-seconds=600"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as server:
+        listening = logged(server, "listening")
+        logged(server, "ready")
+        with grpc.insecure_channel(listening["grpc"]) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+            server.send_signal(signal.SIGTERM)
+            assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert server.poll() is None
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(30) == 128 + signal.SIGTERM
 
 
 def test_wrong_settings_are_a_line_each_and_code_2() -> None:
@@ -109,7 +108,7 @@ def test_a_server_that_cannot_start_says_why_and_ends_with_code_1(tmp_path: Path
         for flag in (f"--port={port}", f"--metrics-port={port}"):
             done = run(f"--model-repository={tmp_path}", flag)
             assert done.returncode == 1
-            (line,) = done.stderr.splitlines()
+            line = done.stderr.splitlines()[-1]
             assert line.startswith(f"pellucid-server: cannot listen on 127.0.0.1:{port}")
             assert line.endswith("Address already in use")
 

@@ -13,6 +13,7 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 from pellucid._transport.aio_evaluation_stream import EvaluationStream, OptimizationStream
 from pellucid._transport.aio_evaluations import EvaluationCalls
 from pellucid._transport.aio_stream import ExplanationStream
+from pellucid._transport.bearer import Token
 from pellucid._transport.calls import (
     EOF,
     HEALTH_CHECK,
@@ -62,7 +63,7 @@ class Client(EvaluationCalls):
         *,
         timeout: float | None = TIMEOUT,
         tls: Tls | bool | None = None,
-        token: str | None = None,
+        token: Token | None = None,
         metadata: Mapping[str, str] | None = None,
         retries: int = 3,
         options: Options = (),

@@ -8,6 +8,7 @@ from typing import Any, Self, Unpack, overload
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from pellucid._transport.bearer import Token
 from pellucid._transport.calls import (
     HEALTH_CHECK,
     STREAM_TIMEOUT,
@@ -42,7 +43,8 @@ class Client(EvaluationCalls):
     """A connection to a server; safe to share between threads; close it or use `with`.
 
     `timeout` is in seconds, for each call that sets none of its own; `retries` counts the
-    tries after the first, where trying again is safe; `options` are gRPC's channel options.
+    tries after the first, where trying again is safe; `options` are gRPC's channel options. A
+    `token` that is a path is read for every call, so that it may change.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Client(EvaluationCalls):
         *,
         timeout: float | None = TIMEOUT,
         tls: Tls | bool | None = None,
-        token: str | None = None,
+        token: Token | None = None,
         metadata: Mapping[str, str] | None = None,
         retries: int = 3,
         options: Options = (),

@@ -62,7 +62,6 @@ class Explainer:
         yield job.accepted
         clock = Clock(job.accepted, job.start, request, job.frame.region)
         masks = self.metrics.masks.labels(job.served.name, job.method.name)
-        rate = self.metrics.masks_per_second.labels(job.served.name, job.method.name)
         last, told = Progress(0, lambda: iter(())), 0
         for progress in job.method.run(job.problem, job.parameters):
             call.check()
@@ -70,11 +69,11 @@ class Explainer:
             last = progress
             if clock.due(progress):
                 event = clock.event(progress)
-                rate.set(event.units_per_second)
                 told = progress.done
                 yield event
         if told < last.done:  # it ended before all units were done: the maps are good enough
             yield clock.event(last)
+        self._observe(job, last)
         yield from self._explanations(job, last)
 
     def methods(self, model_name: str = "") -> tuple[MethodInfo, ...]:
@@ -137,6 +136,12 @@ class Explainer:
         return Job(
             request, start, served, method, parameters, problem, prepared.frame, image, accepted
         )
+
+    def _observe(self, job: "Job", last: Progress) -> None:
+        labels = job.served.name, job.method.name
+        self.metrics.explanation_masks.labels(*labels).observe(last.done)
+        for each in convergence(last):
+            self.metrics.explanation_correlation.labels(*labels).observe(each.correlation)
 
     def _explanations(self, job: "Job", last: Progress) -> Iterator[Explanation]:
         subjects = job.problem.objective.subjects

@@ -1,9 +1,10 @@
 """Masked inference: what explanations ask of the pool."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
@@ -46,9 +47,8 @@ class MaskedModel:
 
     def unmasked(self) -> Outputs:
         """Outputs for the whole image."""
-        return self.pool.infer(
-            self.served, OF_IMAGE, self.feeds, self.call, priority=Priority.EXPLAIN
-        ).outputs
+        # As a prediction: it is one, and is compiled for these already.
+        return self.pool.infer(self.served, OF_IMAGE, self.feeds, self.call).outputs
 
     def others(self, batch: int) -> Feeds:
         """The other inputs, as many times as there are masks in an inference."""
@@ -89,6 +89,7 @@ class Pending:
 
     block: MaskBlock
     futures: "list[Future[Scores]]"
+    start: float = field(default_factory=time.monotonic)
 
 
 class MaskRun:
@@ -171,7 +172,23 @@ class MaskRun:
         """Those of a block; a unit that was filled up ends with masks that are none."""
         scores = [wait(future, self._model.call) for future in pending.futures]
         joined: Scores = np.concatenate(scores)[: len(pending.block)]
+        self._note(pending)
         return joined
+
+    def _note(self, pending: Pending) -> None:
+        """Tells the trace of a block, from when it was queued."""
+        model = self._model
+        if model.call.span is not None:
+            model.call.span.record(
+                "masks",
+                pending.start,
+                time.monotonic(),
+                model=model.served.name,
+                version=model.served.version,
+                precision=model.pool.precision(model.served),
+                masks=len(pending.block),
+                units=len(pending.futures),
+            )
 
     def _later(self) -> int:
         return sum(len(pending.futures) for pending in self._pending) - len(

@@ -1,5 +1,6 @@
 """Predictions: from what callers send to typed results."""
 
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pellucid_server.call import Call
+from pellucid_server.engine.promises import Promises
 from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.tasks import TaskModels
 from pellucid_server.engine.tensors import feeds
@@ -73,6 +75,8 @@ class Predictor:
         sources: SourceReader,
         tasks: TaskModels,
         max_inputs: int,
+        *,
+        promises: Promises | None = None,
     ) -> None:
         self._models = models
         self._pool = pool
@@ -80,9 +84,12 @@ class Predictor:
         self._tasks = tasks
         self._max_inputs = max_inputs
         self._workers = ThreadPoolExecutor(pool.workers, "predict")
+        self.promises = promises or Promises(None, workers=pool.workers, cores=os.cpu_count() or 1)
 
-    def predict(self, request: PredictRequest, call: Call) -> PredictResponse:
-        """Predicts every input of a request.
+    def predict(
+        self, request: PredictRequest, call: Call, *, patient: bool = False
+    ) -> PredictResponse:
+        """Predicts every input of a request; who is patient waits where others are refused.
 
         Raises:
             PellucidError: of any kind; those of an input name it.
@@ -93,21 +100,30 @@ class Predictor:
                 f"a request has 1 to {self._max_inputs} inputs (setting `limits.inputs`), "
                 f"not {len(request.inputs)}",
                 field="inputs",
+                reason="inputs",
             )
 
         def one(index: int) -> Prediction:
-            return self._predict(served, request, index, call)
+            with meter.input() as spent:
+                prediction = self._predict(served, request, index, call)
+                spent.device = prediction.timing.compute
+            return prediction
 
         indices = range(len(request.inputs))
         run = map if len(indices) == 1 else self._workers.map
-        return PredictResponse(served.name, str(served.version), tuple(run(one, indices)))
+        with self.promises.give(served, len(indices), call, patient=patient) as meter:
+            predictions = tuple(run(one, indices))
+        return PredictResponse(served.name, str(served.version), predictions)
 
     def infer(
         self, model_name: str, model_version: str, tensors: TensorInput, call: Call
     ) -> tuple[ServedModel, Outputs]:
         """Runs a model on tensors as they are."""
         served = self._models.get(model_name, model_version)
-        return served, self._infer(served, feeds(tensors, served.inputs, "inputs"), call).outputs
+        with self.promises.give(served, 1, call) as meter, meter.input() as spent:
+            inference = self._infer(served, feeds(tensors, served.inputs, "inputs"), call)
+            spent.device = inference.compute
+        return served, inference.outputs
 
     def close(self) -> None:
         """Stops the workers."""
@@ -127,6 +143,7 @@ class Predictor:
         run = TimedInfer(self._pool, served, call)
         image, size = self._image(source, field, task)
         result = task.predict(image, parameters, run)
+        run.note()
         return Prediction(size, result, self._raw(request, run), run.timing())
 
     def _image(self, source: Source, field: str, task: TaskModel[Any, Any]) -> tuple[Image, Size]:
@@ -167,7 +184,7 @@ class TimedInfer:
         self._pool = pool
         self._served = served
         self._call = call
-        self._start = time.perf_counter()
+        self._start = time.monotonic()
         self._first = self._last = self._start
         self._queue = self._compute = 0.0
         self.count = 0
@@ -176,14 +193,20 @@ class TimedInfer:
     def __call__(self, inputs: Feeds) -> Outputs:
         """Runs the model once."""
         if self.count == 0:
-            self._first = time.perf_counter()
+            self._first = time.monotonic()
         inference = self._pool.infer(self._served, OF_IMAGE, inputs, self._call)
-        self._last = time.perf_counter()
+        self._last = time.monotonic()
         self._queue += inference.queue
         self._compute += inference.compute
         self.count += 1
         self.outputs = inference.outputs
         return inference.outputs
+
+    def note(self) -> None:
+        """Tells the call's trace of what was done beside the inferences, up to now."""
+        if self._call.span is not None:
+            self._call.span.record("prepare", self._start, self._first)
+            self._call.span.record("postprocess", self._last, time.monotonic())
 
     def timing(self) -> Timing:
         """Where the time went, up to now."""
@@ -191,7 +214,7 @@ class TimedInfer:
             prepare=self._first - self._start,
             queue=self._queue,
             compute=self._compute,
-            postprocess=time.perf_counter() - self._last,
+            postprocess=time.monotonic() - self._last,
         )
 
 

@@ -92,6 +92,7 @@ class SourceReader:
                 f"the file has {state.st_size} bytes; the limit is {self.max_bytes} "
                 "(setting `limits.message_bytes`)",
                 field=field,
+                reason="message_size",
             )
 
 

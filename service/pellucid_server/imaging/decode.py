@@ -156,6 +156,7 @@ def _check_size(file: PIL.Image.Image, max_pixels: int, field: str) -> None:
             f"the image is {width} x {height} pixels, more than the limit of {max_pixels}: "
             "send a smaller one, or raise the server's setting limits.image_pixels",
             field=field,
+            reason="image_pixels",
         )
 
 

@@ -76,11 +76,12 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
 
     @answers
     def ListEvaluations(
-        self, request: evaluation_pb2.ListEvaluationsRequest, _: Exchange
+        self, request: evaluation_pb2.ListEvaluationsRequest, exchange: Exchange
     ) -> evaluation_pb2.ListEvaluationsResponse:
         page = self.engine.evaluations.store.evaluations(
             model_name=request.model_name,
             state=decode_state(request.state),
+            tenant=exchange.caller.whose,
             page_size=request.page_size,
             page_token=request.page_token,
         )

@@ -7,8 +7,10 @@ from typing import ClassVar, NoReturn, Protocol, TypeVar
 import grpc
 from grpc_status import rpc_status
 
+from pellucid_server.rpc.access.authorise import discreet, visible
 from pellucid_server.rpc.exchange import Exchange, Observer, open_exchange
 from pellucid_server.rpc.status import status_of
+from pellucid_server.rpc.unread import Unread
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -36,9 +38,12 @@ def answers(
     @wraps(method)
     def handle(servicer: S, request: Request, context: grpc.ServicerContext) -> Response:
         exchange = open_exchange(f"{servicer.service}/{method.__name__}", context, stream=False)
+        exchange.stream = not isinstance(request, Unread)
+        servicer.observer.identify(exchange, context)
         try:
             with servicer.observer.observe(exchange):
-                return method(servicer, request, exchange)
+                response = method(servicer, _read(servicer, request, exchange), exchange)
+                return visible(exchange.caller, response)
         except Exception as error:  # noqa: BLE001  # the last resort: every error gets a status
             _refuse(context, error, exchange)
 
@@ -53,15 +58,23 @@ def streams(
     @wraps(method)
     def handle(servicer: S, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
         exchange = open_exchange(f"{servicer.service}/{method.__name__}", context, stream=True)
+        servicer.observer.identify(exchange, context)
         try:
             with servicer.observer.observe(exchange):
-                yield from method(servicer, request, exchange)
+                yield from method(servicer, _read(servicer, request, exchange), exchange)
         except Exception as error:  # noqa: BLE001  # the last resort: every error gets a status
             _refuse(context, error, exchange)
 
     return handle
 
 
+def _read(servicer: Servicer, request: Request, exchange: Exchange) -> Request:
+    """The message, once it is here and about nothing that is not the caller's."""
+    message: Request = request.read() if isinstance(request, Unread) else request
+    servicer.observer.access.authoriser.check(exchange.caller, message)
+    return message
+
+
 def _refuse(context: grpc.ServicerContext, error: Exception, exchange: Exchange) -> NoReturn:
-    status = status_of(error, exchange.call.request_id)
+    status = status_of(discreet(exchange.caller, error), exchange.call.request_id)
     context.abort_with_status(rpc_status.to_status(status))

@@ -1,10 +1,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from pellucid.v1 import inference_pb2, inference_pb2_grpc
+from pellucid_server.call import Call
 from pellucid_server.engine.engine import Engine
 from pellucid_server.engine.predict import PredictRequest, PredictResponse
+from pellucid_server.rpc.access.authorise import discreet
 from pellucid_server.rpc.codec.inputs import decode_input
 from pellucid_server.rpc.codec.parameters import ParameterReader
 from pellucid_server.rpc.codec.results import encode_response
@@ -28,7 +31,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.PredictRequest, exchange: Exchange
     ) -> inference_pb2.PredictResponse:
         about(exchange, self.engine.models, request.model_name)
-        response = self._predict(request, exchange)
+        response = self._predict(request, exchange, exchange.call)
         exchange.version = response.model_version
         return response
 
@@ -39,28 +42,35 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         def answer(
             item: inference_pb2.PredictStreamRequest,
         ) -> inference_pb2.PredictStreamResponse:
-            response = self._predict(item.request, exchange)
+            self.observer.admission.charge(exchange.call)
+            self.observer.access.authoriser.check(exchange.caller, item.request)
+            with exchange.call.part("request", id=item.id) as call:
+                response = self._predict(item.request, exchange, call)
             return inference_pb2.PredictStreamResponse(id=item.id, response=response)
 
         def refuse(
             item: inference_pb2.PredictStreamRequest, error: Exception
         ) -> inference_pb2.PredictStreamResponse:
             self.observer.report_item(exchange, error)
-            failure = stream_error(error, exchange.call.request_id)
+            failure = stream_error(discreet(exchange.caller, error), exchange.call.request_id)
             return inference_pb2.PredictStreamResponse(id=item.id, error=failure)
 
-        yield from Multiplexer(requests, answer, refuse).responses()
+        check = partial(self.observer.departure.check, exchange.call)
+        yield from Multiplexer(requests, answer, refuse, check).responses()
 
     def _predict(
-        self, message: inference_pb2.PredictRequest, exchange: Exchange
+        self, message: inference_pb2.PredictRequest, exchange: Exchange, call: Call
     ) -> inference_pb2.PredictResponse:
-        response = self.engine.predictor.predict(self._decode(message), exchange.call)
+        response = self.engine.predictor.predict(
+            self._decode(message), call, patient=exchange.stream
+        )
         exchange.add(
             inputs=len(response.predictions),
             queue_seconds=sum(prediction.timing.queue for prediction in response.predictions),
             compute_seconds=sum(prediction.timing.compute for prediction in response.predictions),
         )
-        return encode_response(response, self._datatypes(response))
+        with call.part("response"):
+            return encode_response(response, self._datatypes(response))
 
     def _decode(self, message: inference_pb2.PredictRequest) -> PredictRequest:
         return PredictRequest(

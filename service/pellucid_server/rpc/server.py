@@ -13,15 +13,21 @@ from pellucid.v1 import (
 from pellucid_server.config import Settings, StartError
 from pellucid_server.engine.engine import Engine
 from pellucid_server.open_inference import open_inference_pb2_grpc
-from pellucid_server.rpc.credentials import server_credentials
+from pellucid_server.rpc.access.access import build_access
+from pellucid_server.rpc.access.watched import Watcher
+from pellucid_server.rpc.credentials import Certificates, certificates
+from pellucid_server.rpc.departure import Departure, last_word
 from pellucid_server.rpc.evaluation import EvaluationServicer
 from pellucid_server.rpc.exchange import Observer
 from pellucid_server.rpc.explanation import ExplanationServicer
 from pellucid_server.rpc.inference import InferenceServicer
 from pellucid_server.rpc.model import ModelServicer
 from pellucid_server.rpc.open_inference import OpenInferenceServicer
-from pellucid_server.rpc.standard import Health, register_reflection
+from pellucid_server.rpc.patience import Patience
+from pellucid_server.rpc.standard import REFLECTION, Health, register_reflection
+from pellucid_server.rpc.unread import ReadLater
 from pellucid_server.telemetry.metrics import Metrics
+from pellucid_server.telemetry.tracing import Tracer
 
 SERVICES = (
     InferenceServicer.service,
@@ -30,11 +36,12 @@ SERVICES = (
     EvaluationServicer.service,
     OpenInferenceServicer.service,
 )
+WAITING = (f"{InferenceServicer.service}/Predict", f"{OpenInferenceServicer.service}/ModelInfer")
+"""Calls that wait for their turn on a device, and for nothing else."""
 SPARE_THREADS = 16
 """Beside those of the calls: for probes, and to refuse calls beyond the limit."""
 BACKLOG = 1024
 """Calls beyond the limit, refusals and health streams among them, before gRPC drops them."""
-KEEPALIVE_MS = 60_000
 PING_MS = 10_000
 """Clients may ping this often."""
 
@@ -46,47 +53,88 @@ class RpcServer:
     grpc: grpc.Server
     port: int
     health: Health
+    departure: Departure
+    patience: Patience
+    watcher: Watcher
 
     def start(self) -> None:
         """Answers calls; health says NOT_SERVING until `health.start`."""
+        self.patience.start()
+        self.watcher.start()
         self.grpc.start()
 
     def stop(self, grace: float) -> None:
-        """Refuses new calls, lets running ones go on for `grace` seconds, and waits."""
+        """Takes no new calls, lets running ones go on for `grace` seconds, and waits."""
         self.health.stop()
-        self.grpc.stop(grace).wait()
+        if grace:
+            self.departure.wait_until_quiet()
+        self.health.end()
+        self.patience.hang_up(REFLECTION)
+        self.departure.begun.set()
+        stopped = self.grpc.stop(grace)
+        if not stopped.wait(grace - last_word(grace)):
+            self.departure.tell()
+        stopped.wait()
+        self.patience.close()
+        self.watcher.stop()
 
 
-def build_server(engine: Engine, settings: Settings, metrics: Metrics) -> RpcServer:
+def build_server(
+    engine: Engine, settings: Settings, metrics: Metrics, tracer: Tracer | None = None
+) -> RpcServer:
     """Binds every service to the address of the settings.
 
     Raises:
-        StartError: the address cannot be bound, or a certificate cannot be used.
+        StartError: the address cannot be bound, or a file of certificates or of access control
+            cannot be used.
     """
     limit = settings.limits.concurrent_calls
+    patience = Patience(settings.connections.stall_seconds, metrics)
     server = grpc.server(
         ThreadPoolExecutor(limit + SPARE_THREADS, "rpc"),
         maximum_concurrent_rpcs=limit + BACKLOG,
         options=channel_options(settings),
+        interceptors=[patience, ReadLater(SERVICES)],
     )
-    observer, health = Observer(metrics, limit), Health(SERVICES)
+    rooms = dict.fromkeys(WAITING, engine.predictor.promises.check)
+    access = build_access(engine, settings, metrics)
+    observer = Observer(metrics, settings.limits, rooms, access, tracer)
+    health, pair = Health(SERVICES), certificates(settings.tls, metrics)
     _register(server, engine, observer, health)
-    return RpcServer(server, _bind(server, settings), health)
+    if settings.auth.reflection:
+        register_reflection(SERVICES, server)
+    watcher = Watcher([*access.files, *([pair] if pair else [])])
+    port = _bind(server, settings, pair)
+    return RpcServer(server, port, health, observer.departure, patience, watcher)
 
 
 def channel_options(settings: Settings) -> list[tuple[str, int]]:
     """What gRPC's core is told."""
+    connections = settings.connections
+    answer = _milliseconds(connections.ping_timeout_seconds)
     options = [
         ("grpc.max_receive_message_length", settings.limits.message_bytes),
         ("grpc.max_send_message_length", -1),  # what we made may leave; clients have limits
         ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a helper
-        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_time_ms", _milliseconds(connections.ping_seconds)),
+        ("grpc.keepalive_timeout_ms", answer),
+        ("grpc.http2.ping_timeout_ms", answer),  # a ping that measures is not followed by another
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),  # a quiet Explain is watched to its end
+        ("grpc.server_handshake_timeout_ms", answer),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MS),
     ]
     if settings.connection_seconds:
-        options.append(("grpc.max_connection_age_ms", round(settings.connection_seconds * 1000)))
+        age = _milliseconds(settings.connection_seconds)
+        options.append(("grpc.max_connection_age_ms", age))
+    if connections.idle_seconds:
+        idle = _milliseconds(connections.idle_seconds)
+        options.append(("grpc.max_connection_idle_ms", idle))
     return options
+
+
+def _milliseconds(seconds: float) -> int:
+    return min(max(round(seconds * 1000), 1), 2**31 - 1)
 
 
 def address(host: str, port: int) -> str:
@@ -109,16 +157,15 @@ def _register(server: grpc.Server, engine: Engine, observer: Observer, health: H
         OpenInferenceServicer(engine, observer, lambda: health.serving), server
     )
     health.register(server)
-    register_reflection(SERVICES, server)
 
 
-def _bind(server: grpc.Server, settings: Settings) -> int:
-    where, credentials = address(settings.host, settings.port), server_credentials(settings.tls)
+def _bind(server: grpc.Server, settings: Settings, pair: Certificates | None) -> int:
+    where = address(settings.host, settings.port)
     try:
         _try_to_bind(settings.host, settings.port)
-        if credentials is None:
+        if pair is None:
             return server.add_insecure_port(where)
-        return server.add_secure_port(where, credentials)
+        return server.add_secure_port(where, pair.credentials())
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise StartError(f"cannot listen on {where}: {reason}") from error

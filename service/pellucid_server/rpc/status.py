@@ -1,5 +1,6 @@
 """Domain errors as gRPC statuses, with the details that clients read."""
 
+import random
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -17,6 +18,9 @@ CODES: Mapping[type[errors.PellucidError], grpc.StatusCode] = MappingProxyType(
         errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
         errors.NotFound: grpc.StatusCode.NOT_FOUND,
         errors.OutsideRoot: grpc.StatusCode.PERMISSION_DENIED,
+        errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+        errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+        errors.ProviderUnavailable: grpc.StatusCode.UNAVAILABLE,
         errors.ModelUnavailable: grpc.StatusCode.FAILED_PRECONDITION,
         errors.NotServed: grpc.StatusCode.UNIMPLEMENTED,
         errors.EvaluationFailed: grpc.StatusCode.FAILED_PRECONDITION,
@@ -29,9 +33,12 @@ CODES: Mapping[type[errors.PellucidError], grpc.StatusCode] = MappingProxyType(
         errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.Cancelled: grpc.StatusCode.CANCELLED,
+        errors.DeviceUnavailable: grpc.StatusCode.UNAVAILABLE,
         errors.InferenceFailed: grpc.StatusCode.INTERNAL,
     }
 )
+SPREAD = 1.25
+"""Retry delays grow by up to a quarter, so that who was refused together does not return so."""
 LONGEST_MESSAGE = 1500
 """Characters: statuses travel in headers, which peers cap at 8 KiB."""
 
@@ -54,8 +61,8 @@ def status_of(error: BaseException, request_id: str) -> status_pb2.Status:
             field=field, description=status.message
         )
         status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
-    if isinstance(error, errors.Overloaded):
-        delay = encode_duration(error.retry_after)
+    if isinstance(error, errors.Overloaded | errors.Stopping):
+        delay = encode_duration(error.retry_after * random.uniform(1, SPREAD))  # noqa: S311 - no secret
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
     return status
 

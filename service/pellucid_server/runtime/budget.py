@@ -9,7 +9,8 @@ import openvino as ov
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.variants import Variant
 
-Key = tuple[ServedModel, Variant]
+Key = tuple[ServedModel, Variant, int]
+"""A model, its form and the nice value of its lane."""
 
 COPIES = 2
 """The weights are in memory once as read and once as the device lays them out, in float32."""

@@ -24,10 +24,10 @@ class Compiled:
         Raises:
             RuntimeError: what OpenVINO says; it does not tell a wrong input from a broken device.
         """
-        request = self._requests[worker]
-        tensors = {name: to_openvino(feeds[name], kind) for name, kind in self._inputs}
-        request.infer(tensors, share_inputs=True)
-        return self._read(request)
+        bound = self._bind(worker, feeds)
+        outputs = self._run(worker)
+        del bound
+        return outputs
 
     def infer_series(
         self, worker: int, feeds: Feeds, series: Feeds, pause: Callable[[], bool]
@@ -38,22 +38,33 @@ class Compiled:
         the series, and returns whether it used the worker for something else.
         """
         slots = {name: np.empty_like(values[0]) for name, values in series.items()}
-        self._bind(worker, {**feeds, **slots})
+        bound = self._bind(worker, {**feeds, **slots})
         results = []
         for step in range(len(next(iter(series.values())))):
             if step and pause():
-                self._bind(worker, {**feeds, **slots})
+                bound = self._bind(worker, {**feeds, **slots})
             for name, values in series.items():
                 slots[name][...] = values[step]
-            self._requests[worker].infer(share_outputs=True)
-            results.append(self._read(self._requests[worker]))
+            results.append(self._run(worker))
+        del bound
         return {name: np.concatenate([each[name] for each in results]) for name in results[0]}
 
-    def _bind(self, worker: int, feeds: Feeds) -> None:
-        for name, kind in self._inputs:
-            self._requests[worker].set_tensor(name, to_openvino(feeds[name], kind))
+    def cancel(self, worker: int) -> None:
+        """Asks what runs there to end: CPUs do between two operations, others may not."""
+        self._requests[worker].cancel()
 
-    def _read(self, request: ov.InferRequest) -> Outputs:
+    def _bind(self, worker: int, feeds: Feeds) -> list[ov.Tensor]:
+        """Sets the inputs; their memory is there as long as what is returned."""
+        tensors = [to_openvino(feeds[name], kind) for name, kind in self._inputs]
+        for index, tensor in enumerate(tensors):
+            self._requests[worker].set_input_tensor(index, tensor)
+        return tensors
+
+    def _run(self, worker: int) -> Outputs:
+        request = self._requests[worker]
+        # `infer` would also make a dictionary of outputs: a twentieth of a millisecond.
+        request.start_async()
+        request.wait()
         return {name: from_openvino(request.get_tensor(port)) for name, port in self._outputs}
 
 

@@ -1,5 +1,6 @@
 """A device: what is compiled for it, and whether it can be trusted with work."""
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,10 @@ import structlog
 
 from pellucid_server.errors import ModelUnavailable, PellucidError
 from pellucid_server.runtime.compiled import Compiled
+from pellucid_server.runtime.compiler import Compiler
+from pellucid_server.runtime.lanes import SHARED, Lane, starting_threads
+from pellucid_server.runtime.probe import Probe
+from pellucid_server.runtime.scheduling import Priority
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.variants import Variant
 from pellucid_server.runtime.workarounds import unpack_weights
@@ -34,6 +39,8 @@ class DeviceSpec:
     device: str
     streams: int
     threads: int | None = None
+    single: bool = False
+    """Whether a stream has one thread: OpenVINO's streams share the others among all models."""
 
     def properties(self, spec: ModelSpec, precision: str, cache: str) -> dict[str, Any]:
         """OpenVINO's properties for compiling a model."""
@@ -67,7 +74,8 @@ def device_specs(
             continue
         share = next(shares)
         limit = share if several or threads else None
-        specs.append(DeviceSpec(label, name, streams or min(share, MOST_STREAMS), limit))
+        count = streams or min(share, MOST_STREAMS)
+        specs.append(DeviceSpec(label, name, count, limit, single=count >= share))
     return tuple(specs)
 
 
@@ -79,15 +87,29 @@ def _shares(threads: int, parts: int) -> Iterator[int]:
 class Device:
     """A device and what is compiled for it; safe to share between threads."""
 
-    def __init__(self, spec: DeviceSpec, core: ov.Core, precision: str, cache: str = "") -> None:
+    def __init__(
+        self,
+        spec: DeviceSpec,
+        core: ov.Core,
+        compiler: Compiler,
+        precision: str,
+        cache: str = "",
+        *,
+        lanes: Sequence[Lane] = SHARED,
+    ) -> None:
         self.spec = spec
+        self.lanes = lanes
         self.rest_until = 0.0
+        self.lost = False
+        """Whether it does not even answer a probe."""
+        self.probe = Probe(core, spec.device)
         self._rest = FIRST_REST
         self._precision = precision
         self._cache = cache
         self._core = core
+        self._compiler = compiler
         self._lock = threading.Lock()
-        self._compiled: dict[tuple[ServedModel, Variant], Future[Compiled]] = {}
+        self._compiled: dict[tuple[ServedModel, Variant, int], Future[Compiled]] = {}
 
     @property
     def count(self) -> int:
@@ -101,28 +123,42 @@ class Device:
 
     def trusted(self) -> None:
         """The device did its work: the next failure is a first one again."""
-        self.rest_until, self._rest = 0.0, FIRST_REST
+        self.lost, self.rest_until, self._rest = False, 0.0, FIRST_REST
 
-    def has(self, model: ServedModel, variant: Variant) -> bool:
+    def lose(self) -> None:
+        """The device is gone, and what was compiled for it: no work until it is trusted again."""
+        self.lost, self.rest_until = True, math.inf
+        with self._lock:
+            self._compiled.clear()
+
+    def nice(self, priority: Priority) -> int:
+        """Of what is compiled for a class."""
+        return next(lane.nice for lane in self.lanes if priority in lane.classes)
+
+    def has(self, model: ServedModel, variant: Variant, nice: int = 0) -> bool:
         """Whether it is compiled already."""
-        future = self._compiled.get((model, variant))
+        future = self._compiled.get((model, variant, nice))
         return future is not None and future.done()
 
-    def compiled(self, model: ServedModel, variant: Variant) -> Compiled:
-        """The compiled model, made on first use, once however many ask.
+    def compiled(self, model: ServedModel, variant: Variant, nice: int = 0) -> Compiled:
+        """The compiled model for a lane, made on first use, once however many ask.
 
         Raises:
             ModelUnavailable: the device cannot compile it.
         """
-        key = (model, variant)
+        return self.compiling(model, variant, nice).result()
+
+    def compiling(self, model: ServedModel, variant: Variant, nice: int = 0) -> "Future[Compiled]":
+        """As `compiled`, without the wait."""
+        key = (model, variant, nice)
         with self._lock:
             future = self._compiled.get(key)
             first = future is None
             if future is None:
                 future = self._compiled[key] = Future()
         if first:
-            self._compile(model, variant, future)
-        return future.result()
+            self._compiler.start(model.subject, lambda: self._compile(*key), future)
+        return future
 
     def known(self, model: ServedModel) -> list[tuple[Variant, Compiled]]:
         """What is compiled of a model."""
@@ -134,27 +170,29 @@ class Device:
             if future.done() and not future.exception()
         ]
 
-    def drop(self, model: ServedModel, variant: Variant | None = None) -> None:
-        """Forgets a model, or one variant of it; inferences that run finish."""
+    def drop(self, model: ServedModel, variant: Variant | None = None, nice: int = 0) -> None:
+        """Forgets a model, or one form of it; inferences that run finish."""
         with self._lock:
             for key in [key for key in self._compiled if key[0] is model]:
-                if variant in {None, key[1]}:
+                if variant is None or key[1:] == (variant, nice):
                     del self._compiled[key]
 
-    def _compile(self, model: ServedModel, variant: Variant, future: "Future[Compiled]") -> None:
+    def _compile(self, model: ServedModel, variant: Variant, nice: int) -> Compiled:
         try:
             graph = unpack_weights(variant.graph(model))
             properties = self.spec.properties(model.spec, self._precision, self._cache)
-            compiled = self._core.compile_model(graph, self.spec.device, properties)
-            future.set_result(Compiled(compiled, variant.outputs(model), self.spec.streams))
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            with self._lock:
-                self._compiled.pop((model, variant), None)
+            compiled = starting_threads(
+                0 if model.spec.streams else nice,  # its streams may have several threads
+                lambda: self._core.compile_model(graph, self.spec.device, properties),
+            )
+            return Compiled(compiled, variant.outputs(model), self.spec.streams)
+        except Exception as error:
+            self.drop(model, variant, nice)
             where = {"model": model.name, "version": model.version, "device": self.spec.name}
             log.warning("cannot compile", **where, variant=repr(variant), error=str(error))
-            future.set_exception(
-                error if isinstance(error, PellucidError) else _cannot_compile(model, self.spec)
-            )
+            if isinstance(error, PellucidError):
+                raise
+            raise _cannot_compile(model, self.spec) from error
 
 
 def _cannot_compile(model: ServedModel, spec: DeviceSpec) -> ModelUnavailable:

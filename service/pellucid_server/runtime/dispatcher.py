@@ -3,56 +3,86 @@
 import math
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from pellucid_server.errors import Cancelled, DeadlineExceeded, InferenceFailed, PellucidError
+from pellucid_server.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    DeviceUnavailable,
+    InferenceFailed,
+    PellucidError,
+)
 from pellucid_server.runtime.device import Device
+from pellucid_server.runtime.fleet import Fleet
+from pellucid_server.runtime.guard import Guard
+from pellucid_server.runtime.lanes import Lane
 from pellucid_server.runtime.scheduling import Priority, Scheduler, Taken
+from pellucid_server.runtime.suspects import Suspects
+from pellucid_server.runtime.traced import note_inference, note_queue
+from pellucid_server.runtime.turns import GivenUp, Seat, Stalled, Turn
 from pellucid_server.runtime.units import Costs, Inference, Unit
+from pellucid_server.runtime.watchdog import Watchdog
 from pellucid_server.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
+MOST_STUCK = 8
+"""Threads of a device that may be stuck at once: one more is not replaced."""
+PARTING = 5.0
+"""Seconds that threads have to end when the server does."""
+
 
 class Dispatcher:
-    """One thread for each stream of each device; a unit goes to whichever is free first."""
+    """A thread for each stream of each lane of each device; a unit goes to whichever is free."""
 
     def __init__(
-        self, devices: Sequence[Device], scheduler: "Scheduler[Unit]", metrics: Metrics
+        self,
+        devices: Sequence[Device],
+        scheduler: "Scheduler[Unit]",
+        metrics: Metrics,
+        watchdog: Watchdog,
+        suspects: Suspects,
+        *,
+        patience: float,
     ) -> None:
-        self._devices = devices
+        self.fleet = fleet = Fleet(devices, scheduler, metrics)
+        self._changed = fleet.changed
         self._scheduler = scheduler
         self._metrics = metrics
-        self._changed = threading.Condition()
-        self._closing = False
+        self.on_end: Callable[[], None] = lambda: None
+        """Hears that this process is exhausted."""
+        self._stuck: Counter[Device] = Counter()
         self.costs = Costs()
-        self._resting: set[Device] = set()
-        self._count_workers()
+        self._guard = Guard(watchdog, suspects, metrics, self.costs, patience, self._abandon)
         for priority in Priority:
             gauge = metrics.queue_length.labels(priority.name.lower())
             gauge.set_function(partial(scheduler.waiting_of, priority))
-        self._threads = [
-            threading.Thread(
-                target=self._serve,
-                args=(device, worker),
-                name=f"{device.spec.name}-{worker}",
-                daemon=True,
-            )
-            for device in devices
-            for worker in range(device.spec.streams)
-        ]
-        for thread in self._threads:
-            thread.start()
+        for device in devices:
+            metrics.device_streams.labels(device.spec.name).set(device.spec.streams)
+            metrics.device_failures.labels(device.spec.name)  # a rate needs to see the 0
+            metrics.stalls.labels(device.spec.name)
+            metrics.stuck_threads.labels(device.spec.name)
+        self._threads: dict[tuple[Device, Lane, int], threading.Thread] = {}
+        for device in devices:
+            for lane in device.lanes:
+                for worker in range(device.spec.streams):
+                    self._seat(device, lane, worker)
 
     @property
     def workers(self) -> int:
-        """Inferences that run at once."""
-        return len(self._threads)
+        """Inferences of a class that run at once."""
+        return sum(device.spec.streams for device in self.fleet.devices)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is a class that no thread is left for."""
+        served = {each for _, lane, _ in tuple(self._threads) for each in lane.classes}
+        return len(served) < len(Priority)
 
     def submit(self, unit: Unit, job: Hashable) -> "Future[Inference]":
         """Queues a unit of a job.
@@ -60,8 +90,10 @@ class Dispatcher:
         Raises:
             Overloaded: the queue of its class is full.
             DeadlineExceeded: it could not end before its deadline.
+            DeviceUnavailable: there is no device.
         """
         with self._changed:
+            self.fleet.check()
             self._scheduler.submit(
                 unit,
                 now=unit.arrival,
@@ -72,8 +104,7 @@ class Dispatcher:
                 steps=unit.steps,
                 job=job,
             )
-            # One free worker is enough, unless it may be one of a device that rests.
-            self._changed.notify(self.workers if self._resting else 1)
+            self.fleet.wake(unit.priority)
         return unit.future
 
     def cancel(self, job: Hashable) -> None:
@@ -86,25 +117,41 @@ class Dispatcher:
     def close(self) -> None:
         """Ends the threads; what still waits is left, as its callers have gone."""
         with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+            self.fleet.closing = True
+            self.fleet.wake_all()
+        until = time.monotonic() + PARTING
+        for thread in self._threads.values():
+            thread.join(max(until - time.monotonic(), 0))
 
-    def _serve(self, device: Device, worker: int) -> None:
-        while (taken := self._next(device)) is not None:
-            self._run(device, worker, taken)
+    def _seat(self, device: Device, lane: Lane, worker: int) -> None:
+        thread = threading.Thread(
+            target=self._serve,
+            args=(Seat(device, lane, worker),),
+            name=f"{device.spec.name}-{lane.classes[0].name.lower()}-{worker}",
+            daemon=True,
+        )
+        self._threads[device, lane, worker] = thread
+        thread.start()
 
-    def _next(self, device: Device) -> "Taken[Unit] | None":
+    def _serve(self, seat: Seat) -> None:
+        try:
+            while (taken := self._next(seat)) is not None:
+                self._run(seat, taken)
+        except GivenUp:
+            self._count_stuck(seat.device, -1)
+            log.warning("an inference that was given up came back", device=seat.device.spec.name)
+
+    def _next(self, seat: Seat) -> "Taken[Unit] | None":
+        device, classes = seat.device, seat.lane.classes
         with self._changed:
-            while not self._closing:
+            while not self.fleet.closing:
                 now = time.monotonic()
                 if device.rest_until <= now:
-                    taken = self._scheduler.take(now)
+                    taken = self._scheduler.take(now, classes)
                     self._expire(now)
                     if taken is not None:
                         return taken
-                self._changed.wait(self._patience(device, now))
+                self.fleet.idle[classes].wait(self._patience(device, now))
         return None
 
     def _patience(self, device: Device, now: float) -> float | None:
@@ -116,28 +163,30 @@ class Dispatcher:
 
     def _expire(self, now: float) -> None:
         for unit in self._scheduler.expire(now):
+            note_queue(unit, now, DeadlineExceeded("the deadline passed while waiting"))
             if unit.future.set_running_or_notify_cancel():
-                unit.future.set_exception(DeadlineExceeded("the deadline passed while waiting"))
+                unit.future.set_exception(
+                    DeadlineExceeded("the deadline passed while waiting", reason="deadline")
+                )
 
-    def _run(self, device: Device, worker: int, taken: "Taken[Unit]") -> None:
-        unit, aside = taken.unit, Aside(self, device, worker, taken)
+    def _run(self, seat: Seat, taken: "Taken[Unit]") -> None:
+        unit, device = taken.unit, seat.device
         if unit.call.cancelled.is_set():
             self._finish(taken, None, Cancelled("the caller hung up"))
             return
-        start = time.monotonic()
+        turn, start = Turn(seat, taken, self._stand_aside), time.monotonic()
         try:
-            compiled = device.compiled(unit.model, unit.variant)
-            if unit.series:
-                outputs = compiled.infer_series(worker, unit.feeds, unit.series, aside)
-            else:
-                outputs = compiled.infer(worker, unit.feeds)
+            outputs = self._guard.run(turn)
         except PellucidError as error:
+            note_inference(unit, device, start, time.monotonic(), error=error)
             self._finish(taken, None, error)
         except Exception as error:  # noqa: BLE001 - whatever a device throws, the unit is not lost
+            note_inference(unit, device, start, time.monotonic(), error=error)
             self._failed(device, taken, error)
         else:
-            self._recover(device)
-            seconds = time.monotonic() - start - aside.seconds
+            self.fleet.recover(device)
+            seconds = time.monotonic() - start - turn.seconds
+            note_inference(unit, device, start, start + seconds, precision=turn.precision)
             self.costs.observe(unit, seconds)
             self._finish(taken, Inference(outputs, start - unit.arrival, seconds), None)
             self._observe(device, unit, start - unit.arrival, seconds)
@@ -145,12 +194,42 @@ class Dispatcher:
             masks = unit.images // unit.steps
             self._metrics.cancelled_inferences.labels(device.spec.name).inc(masks)
 
-    def stand_aside(self, device: Device, worker: int, taken: "Taken[Unit]") -> bool:
+    def _abandon(self, turn: Turn, error: Stalled) -> None:
+        """Leaves a thread to its fate: another one takes its seat, and its units run elsewhere."""
+        seat = turn.seat
+        for outer in seat.turns[:-1]:
+            self._give_back(outer.taken)
+        self._replace(seat)
+        self._failed(seat.device, turn.taken, error)
+
+    def _give_back(self, taken: "Taken[Unit]") -> None:
+        with self._changed:
+            if not self._scheduler.give_back(taken):
+                taken.unit.future.cancel()
+            self.fleet.wake_all()
+
+    def _replace(self, seat: Seat) -> None:
+        self._count_stuck(seat.device, 1)
+        if self._stuck[seat.device] <= MOST_STUCK:
+            self._seat(seat.device, seat.lane, seat.worker)
+            return
+        del self._threads[seat.device, seat.lane, seat.worker]
+        if self.exhausted:
+            log.critical("every thread is stuck: nothing of its class can run any more")
+            self.on_end()
+
+    def _count_stuck(self, device: Device, more: int) -> None:
+        with self._changed:
+            self._stuck[device] += more
+            self._metrics.stuck_threads.labels(device.spec.name).set(self._stuck[device])
+
+    def _stand_aside(self, turn: Turn) -> bool:
         """Between two inferences of a unit: runs what goes first; whether there was any.
 
         Raises:
             Cancelled, DeadlineExceeded: nobody waits for the rest.
         """
+        taken, device = turn.taken, turn.seat.device
         taken.unit.call.check()
         if self._scheduler.abandoned(taken):
             raise Cancelled("the rest is not needed")
@@ -160,7 +239,7 @@ class Dispatcher:
                 other = self._scheduler.overtaking(taken, time.monotonic())
             if other is None:
                 return ran
-            self._run(device, worker, other)
+            self._run(turn.seat, other)
             ran = True
         return ran
 
@@ -170,36 +249,33 @@ class Dispatcher:
         unit.failed_on.add(device)
         where = {"device": device.spec.name, "model": unit.model.name, "error": str(error)}
         self._metrics.device_failures.labels(device.spec.name).inc()
+        self.fleet.examine(device)
         now = time.monotonic()
         with self._changed:
-            others = [
-                each
-                for each in self._devices
-                if each.rest_until <= now and each not in unit.failed_on
-            ]
+            others = self.fleet.others(unit.failed_on, now)
             if others:
-                device.failed(now)
-                self._resting.add(device)
-                self._count_workers()
-                if not self._scheduler.give_back(taken):
-                    unit.future.cancel()
-                self._changed.notify_all()
+                self.fleet.rest(device, now)
         if others:
+            self._give_back(taken)
             log.warning("device taken out, its work goes elsewhere", **where)
             return
-        for innocent in unit.failed_on:
-            self._recover(innocent)
+        for tried in unit.failed_on:
+            if not tried.lost:
+                self.fleet.recover(tried)
         log.warning("inference failed", **where)
-        self._finish(taken, None, _at_fault(unit))
+        self._finish(taken, None, self._blame(unit, error))
 
-    def _recover(self, device: Device) -> None:
-        if device in self._resting:
-            with self._changed:
-                device.trusted()
-                self._resting.discard(device)
-                self._count_workers()
-                self._changed.notify_all()
-            log.info("device is back", device=device.spec.name)
+    def _blame(self, unit: Unit, error: Exception) -> PellucidError:
+        """Why a unit failed everywhere: there is nothing to run it, or it is at fault itself."""
+        try:
+            self.fleet.check()
+        except DeviceUnavailable as gone:
+            return gone
+        if isinstance(error, Stalled):
+            return InferenceFailed(f"{unit.model.name} gave {error} on this input")
+        return InferenceFailed(
+            f"{unit.model.name} failed on this input; the server's log has the reason"
+        )
 
     def _finish(
         self, taken: "Taken[Unit]", inference: Inference | None, error: Exception | None
@@ -218,33 +294,3 @@ class Dispatcher:
         metrics.queue_seconds.labels(model, unit.priority.name.lower()).observe(queue)
         metrics.compute_seconds.labels(model, device.spec.name).observe(seconds)
         metrics.batch_size.labels(model).observe(unit.images)
-
-    def _count_workers(self) -> None:
-        up = [device for device in self._devices if device not in self._resting]
-        self._scheduler.workers = sum(device.spec.streams for device in up)
-        for device in self._devices:
-            self._metrics.device_up.labels(device.spec.name).set(device in up)
-
-
-@dataclass(eq=False)
-class Aside:
-    """A unit's pauses: lets others pass, and keeps how long they took, in seconds."""
-
-    dispatcher: Dispatcher
-    device: Device
-    worker: int
-    taken: "Taken[Unit]"
-    seconds: float = 0.0
-
-    def __call__(self) -> bool:
-        """Whether something else ran."""
-        start = time.monotonic()
-        ran = self.dispatcher.stand_aside(self.device, self.worker, self.taken)
-        self.seconds += time.monotonic() - start
-        return ran
-
-
-def _at_fault(unit: Unit) -> InferenceFailed:
-    return InferenceFailed(
-        f"{unit.model.name} failed on this input; the server's log has the reason"
-    )

@@ -9,7 +9,7 @@ from typing import Any
 from pellucid_server.errors import ModelUnavailable
 from pellucid_server.runtime.catalog import ModelEntry, ModelState, VersionEntry
 from pellucid_server.runtime.lineage import Lineage, read_lineage
-from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.served import ServedModel, Subject
 from pellucid_server.runtime.spec_file import FILE, read_spec
 from pellucid_server.runtime.watch import Files, Look, fingerprint
 from pellucid_server.spec import ModelSpec
@@ -131,6 +131,12 @@ class ModelFolder:
                 version.lineage = read_lineage(self._path / str(number))
         for number, version in self._versions.items():
             version.moving = not look.settled(self.name, number)
+
+    def refuse(self, refusal: Callable[[Subject], str]) -> None:
+        """Stops serving versions that there is something against."""
+        for version in self._versions.values():
+            if version.served and (reason := refusal(version.served.subject)):
+                version.served, version.reason = None, reason
 
     def ask(self, state: ModelState, number: int | None) -> None:
         """Loads or unloads by a call: one version, or all. Loading happens in `update`."""

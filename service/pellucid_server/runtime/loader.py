@@ -1,6 +1,8 @@
 """Reads a version of a model from its folder, and checks that its description fits."""
 
+import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import openvino as ov
@@ -11,8 +13,10 @@ from pellucid_server.nearest import nearest
 from pellucid_server.runtime import introspection
 from pellucid_server.runtime.formats import ModelFile, find_model
 from pellucid_server.runtime.rt_info import described_by
-from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.served import ServedModel, Subject
 from pellucid_server.runtime.spec_file import FILE
+from pellucid_server.runtime.suspects import Suspects
+from pellucid_server.runtime.watch import fingerprint
 from pellucid_server.spec import ModelSpec, image_input, image_layout
 from pellucid_server.types import ANY, Port, Task
 
@@ -28,10 +32,22 @@ CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
 
 
 class Loader:
-    """Reads models of every format; a model that cannot be read costs nothing else."""
+    """Reads models of every format; a model that cannot be read costs nothing else.
 
-    def __init__(self, root: Path) -> None:
+    `screen` tries files out before they are read here, those of suspects and, once it is
+    `careful`, all.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        suspects: Suspects | None = None,
+        screen: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.careful = False
         self._root = root
+        self._suspects = suspects or Suspects()
+        self._screen = screen
         self._core = ov.Core()
         # Mapped weights would end the process when their file is truncated in place.
         self._core.set_property({"ENABLE_MMAP": False})
@@ -54,14 +70,17 @@ class Loader:
     def _read(self, folder: Path, declared: ModelSpec | None) -> ServedModel:
         self._refuse_outside(folder)
         file = find_model(folder)
-        graph = self._graph(file)
+        subject = Subject(folder.parent.name, int(folder.name), _files(folder))
+        self._admit(subject, folder)
+        with self._suspects.reading(subject):
+            graph = self._graph(file)
         inputs = introspection.ports(graph.inputs)
         outputs = introspection.ports(graph.outputs)
         spec = described_by(graph, declared)
         _check(spec, inputs)
         return ServedModel(
-            name=folder.parent.name,
-            version=int(folder.name),
+            name=subject.name,
+            version=subject.version,
             spec=spec,
             format=file.format,
             path=file.path,
@@ -69,7 +88,17 @@ class Loader:
             inputs=inputs,
             outputs=outputs,
             layers=introspection.layers(graph, spec.target_layer),
+            files=subject.files,
         )
+
+    def _admit(self, subject: Subject, folder: Path) -> None:
+        self._suspects.admit(subject)
+        if self._screen and (self.careful or subject in self._suspects):
+            try:
+                self._screen(folder)
+            except ModelUnavailable as error:
+                self._suspects.refuse(subject, error.message)
+                self._suspects.admit(subject)
 
     def _graph(self, file: ModelFile) -> ov.Model:
         try:
@@ -84,6 +113,10 @@ class Loader:
                 raise ModelUnavailable(
                     f"{path.name} is a link out of the model repository: copy the file into it"
                 )
+
+
+def _files(folder: Path) -> str:
+    return hashlib.blake2b(repr(sorted(fingerprint(folder))).encode(), digest_size=16).hexdigest()
 
 
 def _reason(error: Exception) -> str:

@@ -1,8 +1,8 @@
 """The models that are compiled, on all devices, and the way to run them."""
 
-import os
-from collections.abc import Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,13 +12,19 @@ import openvino as ov
 import structlog
 
 from pellucid_server.call import Call
-from pellucid_server.runtime.budget import Budget
+from pellucid_server.errors import ModelUnavailable
+from pellucid_server.runtime.budget import Budget, Key
+from pellucid_server.runtime.compiled import Compiled
+from pellucid_server.runtime.compiler import Compiler
 from pellucid_server.runtime.device import Device, DeviceSpec
 from pellucid_server.runtime.dispatcher import Dispatcher
+from pellucid_server.runtime.lanes import SHARED, Lane, lanes_apart
 from pellucid_server.runtime.scheduling import Policy, Priority, Scheduler
 from pellucid_server.runtime.served import ServedModel
+from pellucid_server.runtime.suspects import Suspects
 from pellucid_server.runtime.units import Inference, Unit
 from pellucid_server.runtime.variants import NORMALIZER, Masked, Variant
+from pellucid_server.runtime.watchdog import Watchdog
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Feeds
 
@@ -43,26 +49,58 @@ class PoolSettings:
     """Folder in which OpenVINO keeps compiled models between starts."""
     memory_bytes: int | None = None
     """Budget of compiled models; the least recently used go first."""
+    stall_seconds: float = 60.0
+    """That an inference may take at least; see `guard`."""
+    compile_seconds: float = 600.0
 
 
 class ModelPool:
     """Compiled models, made on first use, once however many ask, kept under a budget."""
 
-    def __init__(self, settings: PoolSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: PoolSettings, metrics: Metrics, suspects: Suspects | None = None
+    ) -> None:
         self.settings = settings
         self._metrics = metrics
-        core = ov.Core()
+        self._suspects = suspects or Suspects(metrics=metrics)
+        self._watchdog = Watchdog(min(settings.stall_seconds, settings.compile_seconds))
+        core, compiler = ov.Core(), self._compiler()
         self.devices = [
-            Device(spec, core, settings.precision, settings.cache) for spec in settings.devices
+            Device(
+                spec, core, compiler, settings.precision, settings.cache, lanes=self._lanes(spec)
+            )
+            for spec in settings.devices
         ]
         self._budget = Budget(settings.memory_bytes)
-        self._compiling = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "compile")
-        self._dispatcher = Dispatcher(self.devices, Scheduler(settings.policy), metrics)
+        self._tell_limits()
+        self._dispatcher = Dispatcher(
+            self.devices,
+            Scheduler(settings.policy),
+            metrics,
+            self._watchdog,
+            self._suspects,
+            patience=settings.stall_seconds,
+        )
 
     @property
     def workers(self) -> int:
         """Inferences that run at once, on all devices together."""
         return self._dispatcher.workers
+
+    @property
+    def lost(self) -> bool:
+        """Whether there is no device."""
+        return self._dispatcher.fleet.lost
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether some work will never run again in this process."""
+        return self._dispatcher.exhausted
+
+    def hear(self, on_able: Callable[[bool], None], on_end: Callable[[], None]) -> None:
+        """Tells whether there is any device, when that changes; and when it is exhausted."""
+        self._dispatcher.fleet.on_able = on_able
+        self._dispatcher.on_end = on_end
 
     def infer(
         self,
@@ -79,6 +117,7 @@ class ModelPool:
         Raises:
             ModelUnavailable: a device cannot compile the model.
             InferenceFailed: every device failed on these inputs.
+            DeviceUnavailable: there is no device.
             Overloaded: too much waits already.
             Cancelled, DeadlineExceeded: while waiting, or known before.
         """
@@ -107,7 +146,7 @@ class ModelPool:
         one after another on one device, higher classes go first between them, and their outputs
         are joined along the batch. A unit of many costs little more than a unit of one.
         """
-        self.prepare(model, variant)
+        self.prepare(model, variant, call, priority=priority)
         call.check()
         unit = Unit(model, variant, feeds, call, priority, images, series)
         return self._dispatcher.submit(unit, job)
@@ -121,23 +160,48 @@ class ModelPool:
         """Drops what waits of a job; what runs finishes."""
         self._dispatcher.cancel(job)
 
-    def prepare(self, model: ServedModel, variant: Variant) -> None:
-        """Compiles a model for every device, in the caller's time and not in the devices'.
+    def prepare(
+        self,
+        model: ServedModel,
+        variant: Variant,
+        call: Call | None = None,
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> None:
+        """Compiles a model for a class on every device, in the caller's time, not in the devices'.
 
         Raises:
-            ModelUnavailable: a device cannot compile it.
+            ModelUnavailable: a device cannot compile it, or it is refused.
+            DeviceUnavailable: there is no device.
+            Cancelled, DeadlineExceeded: meanwhile; it is compiled all the same.
         """
-        if all(device.has(model, variant) for device in self.devices):
-            self._budget.touch((model, variant))
+        self._suspects.check(model.subject)
+        devices = [device for device in self.devices if not device.lost]
+        lanes = Counter(device.nice(priority) for device in devices)
+        if all(device.has(model, variant, device.nice(priority)) for device in devices):
+            for nice in lanes:
+                self._budget.touch((model, variant, nice))
             return
-        self._make_room(model, variant)
+        for nice, count in lanes.items():
+            self._make_room((model, variant, nice), count)
         try:
-            for _ in self._compiling.map(
-                lambda device: device.compiled(model, variant), self.devices
-            ):
-                pass
+            with self._metrics.compile_seconds.labels(model.name).time():
+                self._compile(
+                    {each: each.compiling(model, variant, each.nice(priority)) for each in devices},
+                    call or Call(),
+                )
         finally:
             self._count()
+
+    def _compile(self, futures: "Mapping[Device, Future[Compiled]]", call: Call) -> None:
+        fleet = self._dispatcher.fleet
+        for device, future in futures.items():
+            try:
+                wait(future, call)
+            except ModelUnavailable:
+                if fleet.examine(device):
+                    raise
+        fleet.check()
 
     def precision(self, model: ServedModel) -> str:
         """The precision read back from the first device that compiled it; "" before that."""
@@ -156,14 +220,28 @@ class ModelPool:
 
     def close(self) -> None:
         """Ends the threads; what still waits is left, as its callers have gone."""
+        self._watchdog.close()
         self._dispatcher.close()
-        self._compiling.shutdown()
+        self._suspects.close()
 
-    def _make_room(self, model: ServedModel, variant: Variant) -> None:
-        for old, form in self._budget.add((model, variant), len(self.devices)):
+    def _lanes(self, spec: DeviceSpec) -> Sequence[Lane]:
+        return lanes_apart(self.settings.policy.shares) if spec.single else SHARED
+
+    def _compiler(self) -> Compiler:
+        return Compiler(self.settings.compile_seconds, self._watchdog, self._suspects)
+
+    def _make_room(self, key: Key, devices: int) -> None:
+        for old, form, nice in self._budget.add(key, devices):
             log.info("compiled model evicted", model=old.name, version=old.version)
+            self._metrics.evictions.labels(old.name).inc()
             for device in self.devices:
-                device.drop(old, form)
+                device.drop(old, form, nice)
+
+    def _tell_limits(self) -> None:
+        if (budget := self.settings.memory_bytes) is not None:
+            self._metrics.compiled_limit.of_one(lambda: budget)
+        for priority, limit in self.settings.policy.queue_limits.items():
+            self._metrics.queue_limit.labels(priority.name.lower()).set(limit)
 
     def _count(self) -> None:
         self._metrics.compiled_models.set(sum(device.count for device in self.devices))

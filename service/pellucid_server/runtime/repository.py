@@ -1,6 +1,7 @@
 """The models of a folder, kept as the folder stands."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pellucid_server.runtime.folder import ModelFolder
 from pellucid_server.runtime.loader import Loader
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.spec_file import FILE
+from pellucid_server.runtime.suspects import Suspects
 from pellucid_server.runtime.watch import Look, Watch
 from pellucid_server.spec import ModelSpec
 from pellucid_server.telemetry.metrics import Metrics
@@ -32,7 +34,8 @@ class ModelRepository:
 
     Readers see a catalog that is replaced as a whole and never wait; one writer at a
     time reads files. `check` refuses a model that was read by raising a PellucidError;
-    `on_unload` hears of every model that stops being served.
+    `on_unload` hears of every model that stops being served. `suspects` are those that
+    crashed or hung; `screen` tries out the files of new models.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class ModelRepository:
         poll_interval: float = 1.0,
         on_unload: Callable[[ServedModel], None] = lambda _: None,
         check: Callable[[ServedModel], None] = lambda _: None,
+        suspects: Suspects | None = None,
+        screen: Callable[[Path], None] | None = None,
     ) -> None:
         self._root = root
         self._metrics = metrics
@@ -50,17 +55,25 @@ class ModelRepository:
         self._on_unload = on_unload
         self._check = check
         self._catalog = Catalog()
+        metrics.model_versions.of(self._states)
         self._folders: dict[str, ModelFolder] = {}
         self._watch = Watch(root)
-        self._loader = Loader(root)
+        self._suspects = suspects or Suspects(metrics=metrics)
+        self._loader = Loader(root, self._suspects, screen)
         self._writing = threading.Lock()
         self._closing = threading.Event()
         self._away = False
+        self._unread: tuple[str, ...] = ()
         self._thread: threading.Thread | None = None
 
     def entries(self) -> tuple[ModelEntry, ...]:
         """Every model, by name."""
         return tuple(self._catalog.models.values())
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """What the look that is under way has yet to follow; the first is worked on."""
+        return self._unread
 
     def entry(self, name: str) -> ModelEntry:
         """One model, by name or alias; NotFound names those there are."""
@@ -80,6 +93,7 @@ class ModelRepository:
             if not there:
                 raise ModelUnavailable(f"{folder.name} has no version folder", field="model_name")
             folder.see(look)
+            self._suspects.pardon(folder.name, number)
             folder.ask(ModelState.READY, number)
             outcomes = folder.update(look, there if number is None else {number})
             self._publish()
@@ -105,13 +119,19 @@ class ModelRepository:
                 self._log_away(error)
                 return
             self._away = False
-            for name in sorted(look.names | set(self._folders)):
+            names = tuple(sorted(look.names | set(self._folders)))
+            if not self._folders:
+                log.info("reading models", models=names)
+            for index, name in enumerate(names):
                 if self._closing.is_set():
                     return
+                self._unread = names[index:]
                 self._follow(self._folder(name), look)
+            self._unread = ()
 
     def start(self) -> None:
-        """Looks every `poll_interval` seconds, in the background."""
+        """Looks every `poll_interval` seconds, in the background; what comes new is screened."""
+        self._loader.careful = True
         self._thread = threading.Thread(target=self._run, name="model-repository", daemon=True)
         self._thread.start()
 
@@ -135,6 +155,7 @@ class ModelRepository:
         self._away = True
 
     def _follow(self, folder: ModelFolder, look: Look) -> None:
+        folder.refuse(self._suspects.refusal)
         folder.update(look)
         if folder.gone:
             del self._folders[folder.name]
@@ -173,6 +194,12 @@ class ModelRepository:
         log.info("model loaded", model=name, version=version, format=served.format)
         return served
 
+    def _states(self) -> dict[tuple[str, ...], float]:
+        entries = self.entries()
+        return dict(
+            Counter((entry.name, _state(each)) for entry in entries for each in entry.versions)
+        )
+
     def _publish(self) -> None:
         before = self._catalog
         self._catalog = Catalog.of((each.entry() for each in self._folders.values()), before)
@@ -180,6 +207,11 @@ class ModelRepository:
         for served in before.served - self._catalog.served:
             log.info("model unloaded", model=served.name, version=served.version)
             self._on_unload(served)
+
+
+def _state(version: VersionEntry) -> str:
+    """As metrics have it: a served version with something wrong beside is degraded."""
+    return "degraded" if version.served and version.reason else version.state.value
 
 
 def _with_field(error: PellucidError) -> str:

@@ -1,11 +1,21 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import openvino as ov
 
 from pellucid_server.spec import ModelSpec
 from pellucid_server.types import Layer, Port
+
+
+class Subject(NamedTuple):
+    """A version of a model as its files are: who replaces them has another one."""
+
+    name: str
+    version: int
+    files: str
+    """Of their names, sizes and times of change."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,3 +34,10 @@ class ServedModel:
     outputs: tuple[Port, ...]
     layers: tuple[Layer, ...]
     load_time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    files: str = ""
+    """As the subject has it."""
+
+    @property
+    def subject(self) -> Subject:
+        """What is remembered of it where it crashes or hangs."""
+        return Subject(self.name, self.version, self.files)

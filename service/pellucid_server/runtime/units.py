@@ -18,6 +18,10 @@ MEMORY = 16
 """Units over which their seconds are averaged."""
 
 
+Kind = tuple[Variant, Priority]
+"""Classes may run at speeds of their own: see `lanes`."""
+
+
 @dataclass(frozen=True)
 class Inference:
     """The outputs of one inference, and where its time went, in seconds."""
@@ -54,20 +58,29 @@ class Costs:
     """Seconds that an image of each kind took lately: what tenants are charged."""
 
     def __init__(self) -> None:
-        self._seconds: WeakKeyDictionary[ServedModel, dict[Variant, float]] = WeakKeyDictionary()
+        self._seconds: WeakKeyDictionary[ServedModel, dict[Kind, float]] = WeakKeyDictionary()
 
     def of(self, unit: Unit) -> float:
         """What a unit will take, by the ones before it."""
-        return self._seconds.get(unit.model, {}).get(unit.variant, GUESS) * unit.images
+        return (self.usual(unit) or GUESS) * unit.images
+
+    def usual(self, unit: Unit) -> float:
+        """Seconds that an image of a unit's kind took; 0 before one ran."""
+        return self._seconds.get(unit.model, {}).get(_kind(unit), 0.0)
 
     def of_kind(self, model: ServedModel, kind: type[Variant]) -> float:
         """Seconds of an image of this kind; 0 before one ran."""
         known = self._seconds.get(model, {})
-        return max((each for form, each in known.items() if isinstance(form, kind)), default=0.0)
+        found = (each for (form, _), each in known.items() if isinstance(form, kind))
+        return max(found, default=0.0)
 
     def observe(self, unit: Unit, seconds: float) -> None:
         """Notes what a unit took."""
         known = self._seconds.setdefault(unit.model, {})
         latest = seconds / unit.images
-        before = known.get(unit.variant, latest)
-        known[unit.variant] = max(before + (latest - before) / MEMORY, SHORTEST)
+        before = known.get(_kind(unit), latest)
+        known[_kind(unit)] = max(before + (latest - before) / MEMORY, SHORTEST)
+
+
+def _kind(unit: Unit) -> Kind:
+    return unit.variant, unit.priority

@@ -1,8 +1,10 @@
 """Structured logs on standard error; libraries that use `logging` are routed through."""
 
+import io
 import logging
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -20,7 +22,7 @@ NOISY = ("alembic", "grpc", "openvino", "asyncio", "PIL", "sqlalchemy", "urllib3
 
 def set_up_logs(settings: Logging, stream: TextIO | None = None) -> None:
     """Sends every log of the process to a stream, as JSON lines or for the eye."""
-    out = stream or sys.stderr
+    out = cast("TextIO", Lossy(stream or sys.stderr))  # as far as logs need one
     console = settings.format == "console" or (settings.format == "auto" and out.isatty())
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     rendering = _rendering(console=console, colors=out.isatty())
@@ -46,7 +48,27 @@ def set_up_logs(settings: Logging, stream: TextIO | None = None) -> None:
     logging.captureWarnings(True)
 
 
+class Lossy(io.TextIOBase):
+    """A stream that loses what it cannot write: a full disk must not fail calls."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 def _rendering(*, console: bool, colors: bool) -> list[Processor]:
     if console:
-        return [structlog.dev.ConsoleRenderer(colors=colors)]
+        plain = structlog.dev.plain_traceback  # its default shows local variables: tokens, images
+        return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -9,9 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
+from typer.testing import CliRunner
 
 import pellucid
 from pellucid._transport.channel import Endpoint, is_loopback
+from pellucid.cli import app
 
 TOKEN = "swordfish"  # noqa: S105 - of a server that lives as long as a test
 
@@ -81,6 +83,38 @@ def test_a_client_without_certificate_is_turned_away(
         make(encrypted, tls=tls, retries=0).models()
 
 
+@pytest.mark.parametrize("mutual", [False], indirect=True)
+def test_a_server_reached_by_another_name(
+    make: Any, certificates: Certificates, encrypted: str
+) -> None:
+    """The certificate is for localhost, and the address has no name."""
+    address = encrypted.replace("localhost", "127.0.0.1")
+    wrong = pellucid.Tls(certificates.certificate)
+    with pytest.raises(pellucid.UnavailableError):
+        make(address, tls=wrong, retries=0).health()
+    tls = pellucid.Tls(certificates.certificate, server_name="localhost")
+    assert make(address, tls=tls).health() is pellucid.Health.SERVING
+
+
+@pytest.mark.parametrize("mutual", [True], indirect=True)
+def test_a_probe_finds_all_it_needs_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates, encrypted: str
+) -> None:
+    """A container's health check is one fixed command."""
+    given = {
+        "SERVER": encrypted.replace("localhost", "127.0.0.1"),
+        "SERVER_NAME": "localhost",
+        "CA": str(certificates.certificate),
+        "CERT": str(certificates.certificate),
+        "KEY": str(certificates.key),
+        "TOKEN": TOKEN,
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"PELLUCID_{name}", value)
+    ended = CliRunner().invoke(app, ["health"], prog_name="pellucid")
+    assert (ended.exit_code, ended.stdout) == (0, "serving\n")
+
+
 def test_a_key_needs_its_certificate(certificates: Certificates) -> None:
     with pytest.raises(pellucid.InvalidArgumentError, match="both private_key and") as caught:
         pellucid.Client(tls=pellucid.Tls(private_key=certificates.key))
@@ -90,6 +124,27 @@ def test_a_key_needs_its_certificate(certificates: Certificates) -> None:
 def test_a_token_is_sent_to_this_machine(make: Any, fake: Any, scripted: Any) -> None:
     make(token=TOKEN).predict(scripted.png(), model="lights")
     assert fake.metadata[-1]["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_token_in_a_file_may_change(make: Any, fake: Any, scripted: Any, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    client = make(token=file)
+    client.predict(scripted.png(), model="lights")
+    assert fake.metadata[-1]["authorization"] == "Bearer first"
+    file.write_text("second")
+    client.predict(scripted.png(), model="lights")
+    assert fake.metadata[-1]["authorization"] == "Bearer second"
+    file.write_text("")
+    with pytest.raises(pellucid.InvalidArgumentError, match="or nothing"):
+        client.predict(scripted.png(), model="lights")
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        pellucid.Client(token=file)
+
+
+def test_a_token_is_not_shown() -> None:
+    assert TOKEN not in repr(Endpoint("localhost:1", token=TOKEN))
 
 
 def test_a_token_never_travels_unencrypted() -> None:
@@ -170,7 +225,9 @@ def config(endpoint: Endpoint) -> Any:
 
 
 def test_names_with_many_addresses_are_used_in_turn() -> None:
-    assert config(Endpoint("dns:///a:1"))["loadBalancingConfig"] == [{"round_robin": {}}]
+    for target in ("dns:///a:1", "ipv4:127.0.0.1:1,127.0.0.1:2"):
+        assert config(Endpoint(target))["loadBalancingConfig"] == [{"round_robin": {}}]
+        assert config(Endpoint(target))["healthCheckConfig"] == {"serviceName": ""}
     assert "loadBalancingConfig" not in config(Endpoint("a:1"))
 
 

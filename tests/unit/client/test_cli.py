@@ -485,6 +485,21 @@ def test_a_token_is_sent(run: Run, fake: Any) -> None:
     assert "would travel unencrypted" in ended.err
 
 
+def test_a_line_break_at_the_end_of_the_token_s_variable_is_not_part_of_it(
+    run: Run, fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_TOKEN", "secret\n")
+    run("models")
+    assert fake.metadata[-1]["authorization"] == "Bearer secret"
+
+
+def test_a_token_of_a_file_wins(run: Run, fake: Any, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("from-the-file\n")
+    run("models", "--token", "secret", "--token-file", file)
+    assert fake.metadata[-1]["authorization"] == "Bearer from-the-file"
+
+
 def test_certificates_that_are_not_there(run: Run) -> None:
     ended = run("models", "--ca", "none.pem")
     assert (ended.code, ended.err) == (1, "error: none.pem: No such file or directory\n")

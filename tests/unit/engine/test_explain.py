@@ -87,6 +87,20 @@ def test_an_overlay_is_drawn_where_asked_for(explainer: Explainer, photo: Encode
     assert result.overlay.shape == (32, 48, 3)
 
 
+def test_metrics_tell_what_an_explanation_took_and_how_well_its_maps_are_known(
+    explainer: Explainer, photo: EncodedImage, metrics: Metrics
+) -> None:
+    parameters = {"num_masks": 4000}
+    *_, result = explainer.explain(ExplainRequest("quarters", photo, parameters=parameters), Call())
+    assert isinstance(result, Explanation)
+    assert result.convergence is not None
+    labels, value = {"model": "quarters", "method": "rise"}, metrics.registry.get_sample_value
+    assert value("pellucid_explanation_masks_sum", labels) == result.evaluations - 1
+    assert value("pellucid_explanation_masks_count", labels) == 1
+    told = value("pellucid_explanation_correlation_sum", labels)
+    assert told == pytest.approx(result.convergence.correlation)
+
+
 def test_the_work_stops_when_the_caller_hangs_up(
     explainer: Explainer, photo: EncodedImage, metrics: Metrics
 ) -> None:

@@ -107,6 +107,7 @@ class FakeEngine:
     on_compare: Callable[[CompareRequest, Call], Compared] | None = None
     on_render: Callable[[RenderRequest, Call], Rendered] | None = None
     on_optimize: Callable[[DatasetOptimizeRequest, Call], Iterator[OptimizeEvent]] | None = None
+    on_check: Callable[[Call], None] = lambda _: None
     evaluations: SimpleNamespace = field(default_factory=SimpleNamespace)
     """Each test gives it the methods that are called."""
     uploads: SimpleNamespace = field(default_factory=SimpleNamespace)
@@ -117,7 +118,7 @@ class FakeEngine:
         return Engine(
             models=cast("Any", Models()),
             sources=cast("Any", SimpleNamespace(image=self._image)),
-            predictor=cast("Any", SimpleNamespace(predict=self._predict, infer=self._infer)),
+            predictor=cast("Any", self._predictor()),
             explainer=cast(
                 "Any", SimpleNamespace(explain=self._explain, methods=lambda _: self.methods)
             ),
@@ -139,7 +140,15 @@ class FakeEngine:
         self.requests.append((source, field))
         return np.zeros((2, 2, 3), np.uint8)
 
-    def _predict(self, request: PredictRequest, call: Call) -> PredictResponse:
+    def _predictor(self) -> SimpleNamespace:
+        # Tests set `on_check` later.
+        promises = SimpleNamespace(check=lambda call: self.on_check(call))  # noqa: PLW0108
+        return SimpleNamespace(predict=self._predict, infer=self._infer, promises=promises)
+
+    def _predict(
+        self, request: PredictRequest, call: Call, *, patient: bool = False
+    ) -> PredictResponse:
+        del patient
         self.requests.append(request)
         Models().get(request.model_name, request.model_version)
         return (self.on_predict or cats)(request, call)

@@ -214,7 +214,8 @@ def test_a_stranger_s_bytes_end_in_an_error_not_in_silence(running: Running) -> 
     call = running.raw("/pellucid.v1.ModelService/ListModels")
     with pytest.raises(grpc.RpcError) as caught:
         call(b"\xff\xff\xff")
-    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no message of this call's type" in str(caught.value.details())
 
 
 def test_the_model_service_answers(running: Running) -> None:

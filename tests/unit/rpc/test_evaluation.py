@@ -215,7 +215,13 @@ def test_evaluations_are_listed_as_asked(running: Running, stub: Any) -> None:
     )
     page = stub.ListEvaluations(request)
     assert asked == [
-        {"model_name": "pets", "state": State.RUNNING, "page_size": 7, "page_token": HERE}
+        {
+            "model_name": "pets",
+            "state": State.RUNNING,
+            "tenant": None,
+            "page_size": 7,
+            "page_token": HERE,
+        }
     ]
     assert [each.name for each in page.evaluations] == ["evaluations/X"]
     assert page.next_page_token == THERE

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
+from pellucid_server.errors import InvalidInput, Stopping
 from pellucid_server.rpc.multiplex import IN_FLIGHT, Multiplexer
 
 
@@ -133,3 +134,36 @@ def test_at_most_a_few_are_worked_on_at_once(count: int) -> None:
     items = [Item(str(number)) for number in range(count * 20)]
     assert len(list(Multiplexer(iter(items), answer, refuse).responses())) == count * 20
     assert 1 <= most <= IN_FLIGHT
+
+
+def test_what_is_no_request_ends_the_stream_with_an_error() -> None:
+    def requests() -> Iterator[Item]:
+        yield Item("a")
+        raise InvalidInput("no message")
+
+    responses = Multiplexer(requests(), lambda item: item.id, refuse).responses()
+    with pytest.raises(InvalidInput, match="no message"):
+        list(responses)
+
+
+def test_a_stream_that_is_told_to_end_ends_though_its_caller_says_nothing() -> None:
+    """`check` hears that nothing is in flight; what was asked before is answered."""
+    hung_up, heard = threading.Event(), []
+
+    def requests() -> Iterator[Item]:
+        yield Item("a")
+        hung_up.wait(30)
+
+    def check(in_flight: int) -> None:
+        heard.append(in_flight)
+        if answers and not in_flight:
+            raise Stopping("the server goes away")
+
+    answers: list[str] = []
+    responses = Multiplexer(requests(), lambda item: item.id, refuse, check).responses()
+    with pytest.raises(Stopping):  # noqa: PT012  # what came before counts
+        for answer in responses:
+            answers.append(answer)  # noqa: PERF402  # one by one: `check` looks at them
+    hung_up.set()
+    assert answers == ["a"]
+    assert heard[-1] == 0

@@ -1,7 +1,9 @@
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -9,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from pellucid.v1 import model_pb2, model_pb2_grpc
-from pellucid_server.config import Settings, StartError, Tls
+from pellucid_server.config import Connections, Settings, StartError, Tls
 from pellucid_server.rpc.server import SERVICES, address, build_server, channel_options
 from pellucid_server.telemetry.metrics import Metrics
 
@@ -84,6 +86,39 @@ def test_reflection_lists_every_service(running: Running) -> None:
     names = {service.name for service in answer.list_services_response.service}
     own = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
     assert names == {*SERVICES, *own}
+
+
+def test_open_streams_of_tools_do_not_keep_the_server_from_stopping(running: Running) -> None:
+    """Of reflection and of health; they would stay open for as long as calls may."""
+    hung_up = threading.Event()
+
+    def asks() -> Iterator[Any]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        hung_up.wait(60)
+
+    reflected = running.stub(reflection_pb2_grpc.ServerReflectionStub).ServerReflectionInfo(asks())
+    watched = running.stub(health_pb2_grpc.HealthStub).Watch(health_pb2.HealthCheckRequest())
+    next(reflected)
+    assert next(watched).status == SERVING
+    stopping = threading.Thread(target=running.server.stop, args=(600,))
+    stopping.start()
+    assert next(watched).status == NOT_SERVING
+    for stream in (watched, reflected):
+        with pytest.raises(grpc.RpcError):
+            list(stream)
+    assert watched.code() is grpc.StatusCode.UNAVAILABLE
+    stopping.join(30)
+    assert not stopping.is_alive()
+    hung_up.set()
+
+
+def test_clients_are_asked_whether_they_are_there() -> None:
+    connections = Connections(ping_seconds=2, ping_timeout_seconds=1, idle_seconds=3)
+    options = dict(channel_options(Settings(connections=connections)))
+    assert options["grpc.keepalive_time_ms"] == 2000
+    assert options["grpc.keepalive_timeout_ms"] == options["grpc.http2.ping_timeout_ms"] == 1000
+    assert options["grpc.max_connection_idle_ms"] == 3000
+    assert "grpc.max_connection_idle_ms" not in dict(channel_options(Settings()))
 
 
 def test_a_port_in_use_is_a_readable_error() -> None:

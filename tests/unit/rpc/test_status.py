@@ -7,7 +7,14 @@ from google.rpc import error_details_pb2, status_pb2
 
 from pellucid_server import errors
 from pellucid_server.evaluate import store
-from pellucid_server.rpc.status import CODES, LONGEST_MESSAGE, code_of, status_of, stream_error
+from pellucid_server.rpc.status import (
+    CODES,
+    LONGEST_MESSAGE,
+    SPREAD,
+    code_of,
+    status_of,
+    stream_error,
+)
 
 CLASSES = [
     kind
@@ -64,8 +71,14 @@ def test_every_status_carries_the_request_id() -> None:
 def test_overload_says_when_to_try_again() -> None:
     status = status_of(errors.Overloaded("full", retry_after=1.5), "id")
     (retry,) = details(status, error_details_pb2.RetryInfo)
-    assert (retry.retry_delay.seconds, retry.retry_delay.nanos) == (1, 500_000_000)
+    assert 1.5 <= retry.retry_delay.ToNanoseconds() / 1e9 <= 1.5 * SPREAD
     assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+
+
+def test_a_server_that_stops_says_when_to_try_again() -> None:
+    status = status_of(errors.Stopping("the server goes away"), "id")
+    assert details(status, error_details_pb2.RetryInfo)
+    assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
 
 
 def test_what_is_unexpected_tells_nothing_but_the_request_id() -> None:

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -179,3 +180,16 @@ def test_a_refusal_comes_before_any_event(running: Running) -> None:
 def test_methods_are_listed(running: Running) -> None:
     stub = running.stub(explanation_pb2_grpc.ExplanationServiceStub)
     assert list(stub.ListMethods(explanation_pb2.ListMethodsRequest()).methods) == []
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_bytes_that_are_no_request_end_a_stream_and_nothing_else(
+    running: Running, before: int
+) -> None:
+    """Left to itself gRPC calls them its own defect, and holds a stopping server up for ever."""
+    channel: Any = running.channel
+    messages = [item("a").SerializeToString()] * before + [b"\xff" * 20]
+    with pytest.raises(grpc.RpcError) as caught:
+        list(channel.stream_stream(f"/{STREAM}")(iter(messages), timeout=30))
+    assert cast("Any", caught.value).code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert running.count(STREAM, "INVALID_ARGUMENT") == 1

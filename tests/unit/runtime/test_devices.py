@@ -90,10 +90,11 @@ class Failing(Compiled):
 
 
 def break_device(device: Device, model: ServedModel, after: int) -> Failing:
-    failing = Failing(device.compiled(model, AS_IS), after)
+    nice = device.nice(Priority.EXPLAIN)
+    failing = Failing(device.compiled(model, AS_IS, nice), after)
     future: Future[Compiled] = Future()
     future.set_result(failing)
-    device._compiled[model, AS_IS] = future
+    device._compiled[model, AS_IS, nice] = future
     return failing
 
 

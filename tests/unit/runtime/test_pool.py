@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from pellucid_server.call import Call
 from pellucid_server.datatypes import NUMPY_TYPES
 from pellucid_server.errors import Cancelled, DeadlineExceeded, ModelUnavailable
 from pellucid_server.runtime.device import device_specs
+from pellucid_server.runtime.lanes import niceness
 from pellucid_server.runtime.pool import ModelPool, PoolSettings
 from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.served import ServedModel
@@ -235,16 +237,20 @@ def test_a_series_gives_the_outputs_of_each_run_in_order(pool: ModelPool) -> Non
 
 def long_series(pool: ModelPool, model: ServedModel, call: Call) -> "Future[Inference]":
     """Fifty runs of some tens of milliseconds in one unit."""
-    pool.prepare(model, AS_IS)
+    for priority in (Priority.INTERACTIVE, Priority.EXPLAIN):
+        pool.prepare(model, AS_IS, priority=priority)
     data = {"data": np.zeros((50, 1200, 1200), np.float32)}
     return pool.submit(
         model, AS_IS, {}, call, job=call, priority=Priority.EXPLAIN, images=50, series=data
     )
 
 
-def test_a_prediction_goes_before_the_next_run_of_a_series(pool: ModelPool) -> None:
-    """Of the same model, on the same request: both have their own answers."""
-    model, call = heavy(), Call()
+@pytest.mark.parametrize("streams", [1, None], ids=["between two runs", "beside it"])
+def test_a_prediction_does_not_wait_for_a_series(
+    make: Callable[..., ModelPool], streams: int | None
+) -> None:
+    """Of the same model, on a stream of several threads and on streams of one."""
+    pool, model, call = make(streams=streams), heavy(), Call()
     future = long_series(pool, model, call)
     for value in (1.0, 2.0):
         feeds = {"data": np.full((1200, 1200), value, np.float32)}
@@ -252,6 +258,35 @@ def test_a_prediction_goes_before_the_next_run_of_a_series(pool: ModelPool) -> N
         assert output.min() > 0.99  # tanh of large sums
         assert not future.done()
     assert not future.result(60).outputs["output"].any()
+
+
+def computing(nice: int) -> int:
+    """Threads of this process with a nice value above the process's own."""
+    own = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+    return sum(os.getpriority(os.PRIO_PROCESS, each) == own + nice for each in threads)
+
+
+def test_what_explains_computes_on_threads_that_give_way(make: Callable[..., ModelPool]) -> None:
+    pool, model = make(streams=None), identity()
+    (device,) = pool.devices
+    nice = device.nice(Priority.EXPLAIN)
+    assert nice == niceness(1 / 20)
+    assert device.nice(Priority.INTERACTIVE) == 0
+    before = computing(nice)
+    feeds: Feeds = {"data": np.ones((2, 3), np.float32)}
+    pool.infer(model, AS_IS, feeds, Call())
+    assert computing(nice) == before
+    pool.infer(model, AS_IS, feeds, Call(), priority=Priority.EXPLAIN)
+    assert computing(nice) >= before + device.spec.streams
+    assert device.count == 2
+
+
+def test_streams_of_several_threads_serve_all_classes_alike(pool: ModelPool) -> None:
+    """OpenVINO's streams share their further threads: nice ones would keep a Predict waiting."""
+    (device,) = pool.devices
+    assert [lane.classes for lane in device.lanes] == [tuple(Priority)]
+    assert device.nice(Priority.BULK) == 0
 
 
 @pytest.mark.parametrize("hang_up", [True, False])
@@ -315,7 +350,9 @@ def test_a_model_that_cannot_be_compiled_is_unavailable(
     assert pool.infer(model, AS_IS, feeds, Call()).outputs["output"].sum() == 6
 
 
-def test_the_least_recently_used_model_makes_room(make: Callable[..., ModelPool]) -> None:
+def test_the_least_recently_used_model_makes_room(
+    make: Callable[..., ModelPool], metrics: Metrics
+) -> None:
     """Under a budget for two, the third evicts the one not used for longest; pinned ones stay."""
     weights = 2 * 4 * 6  # bytes of a model's six constants, twice in float32
     pool = make(memory_bytes=2 * weights)
@@ -329,6 +366,10 @@ def test_the_least_recently_used_model_makes_room(make: Callable[..., ModelPool]
         pool.infer(model, AS_IS, feeds, Call())
     assert device.has(pinned, AS_IS)
     assert not device.has(first, AS_IS)
+    value, labels = metrics.registry.get_sample_value, {"model": first.name}
+    assert value("pellucid_compiled_model_limit_bytes") == 2 * weights
+    assert value("pellucid_compiled_model_evictions_total", labels) == 5
+    assert value("pellucid_compile_seconds_count", labels) == 7
 
 
 def scaled(*, pinned: bool) -> ServedModel:

@@ -549,6 +549,22 @@ class TestAround:
         repository.unload("cat")
         assert value("pellucid_models_loaded") == 0
 
+    def test_metrics_tell_the_states_of_a_model_s_versions(
+        self, folder: "Folder", repository: "Observed"
+    ) -> None:
+        """Also of one that stays served though its newer files are broken: `degraded`."""
+        folder.good("cat", 1)
+        folder.broken("dog", 1)
+        repository.scan()
+        value, states = repository.metrics.registry.get_sample_value, "pellucid_model_versions"
+        assert value(states, {"model": "cat", "state": "ready"}) == 1
+        assert value(states, {"model": "dog", "state": "failed"}) == 1
+        folder.broken("cat", 1)
+        with pytest.raises(ModelUnavailable):
+            repository.load("cat")
+        assert value(states, {"model": "cat", "state": "ready"}) is None
+        assert value(states, {"model": "cat", "state": "degraded"}) == 1
+
     def test_a_refused_model_is_failed(self, folder: "Folder", tmp_path: Path) -> None:
         """The engine's check, which knows the tasks, decides with the repository's own."""
 

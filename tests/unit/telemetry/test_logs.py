@@ -1,7 +1,10 @@
+import errno
 import io
 import json
 import logging
+import uuid
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -72,3 +75,47 @@ def test_the_console_form_is_for_the_eye() -> None:
     assert "served" in stream.getvalue()
     assert "model=m" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_traceback_does_not_show_what_variables_hold(format: Literal["json", "console"]) -> None:  # noqa: A002 - the setting's name
+    """Tokens, for one."""
+    stream = io.StringIO()
+    set_up_logs(Logging(format=format), stream)
+
+    def check(token: str) -> None:
+        raise RuntimeError(len(token))
+
+    secret = uuid.uuid4().hex
+    try:
+        check(secret)
+    except RuntimeError:
+        structlog.get_logger().exception("a mistake")
+    assert "RuntimeError: 32" in stream.getvalue()
+    assert secret not in stream.getvalue()
+
+
+def test_lines_that_cannot_be_written_are_lost_and_nothing_else() -> None:
+    """Those that come when there is room again are written."""
+    stream = io.StringIO()
+    set_up_logs(Logging(), Full(stream))
+    for number in range(3):
+        Full.full = number == 1
+        structlog.get_logger().info("ours", number=number)
+        logging.getLogger("library").warning("theirs %d", number)
+    assert [line["event"] for line in lines(stream)] == ["ours", "theirs 0", "ours", "theirs 2"]
+
+
+class Full(io.StringIO):
+    """A stream to a disk that may be full."""
+
+    full = False
+
+    def __init__(self, stream: io.StringIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if Full.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._stream.write(text)

@@ -10,6 +10,7 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from pellucid._transport.channel import Endpoint
 from pellucid._transport.retry import Tries
+from pellucid._transport.trace_context import PARENT, trace_context
 from pellucid._wire.parameters import Parameters
 from pellucid._wire.predictions import Query
 from pellucid.errors import DeadlineExceededError, PellucidError, UnavailableError, from_call
@@ -37,17 +38,20 @@ class Health(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call: its tries, and the id under which the server logs it."""
+    """One call: its tries, the id under which the server logs it, and the trace it belongs to."""
 
     endpoint: Endpoint
     tries: Tries
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    trace: tuple[tuple[str, str], ...] = field(default_factory=trace_context)
 
     def options(self) -> dict[str, Any]:
         """Arguments of gRPC's call beside its request."""
+        given = PARENT in (self.endpoint.metadata or {})
         return {
             "timeout": self.tries.left,
-            "metadata": self.endpoint.call_metadata(self.request_id),
+            "metadata": self.endpoint.call_metadata(self.request_id)
+            + (() if given else self.trace),
         }
 
     def error(self, call: grpc.RpcError) -> PellucidError:

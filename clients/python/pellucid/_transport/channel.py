@@ -4,13 +4,14 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import grpc
 
+from pellucid._transport.bearer import Token, bearer
 from pellucid.errors import REQUEST_ID, InvalidArgumentError
 
 Options = Sequence[tuple[str, str | int]]
@@ -20,8 +21,9 @@ _RETRY_BUFFER_BYTES = 64 * 2**20  # gRPC's own 256 KiB would never retry a photo
 
 _NAME = re.compile(r"[0-9a-z_.-]+")
 _TEXT = re.compile(r"[ -~]*")
-_VALUE = re.compile(r"[!-~]+")
 
+# gRPC's core cancels what arrives just as a server stops (grpc/grpc#41785): another server
+# takes it. What the caller itself cancels is not tried again.
 _RETRIED = [
     {"service": "pellucid.v1.InferenceService", "method": "Predict"},
     {"service": "pellucid.v1.ExplanationService"},
@@ -48,12 +50,14 @@ _RETRIED = [
 class Tls:
     """Certificates in PEM, as bytes or paths.
 
-    No `root_certificates`: those that gRPC ships; a key and a chain: mutual TLS.
+    No `root_certificates`: those that gRPC ships; a key and a chain: mutual TLS; a `server_name`:
+    the name in the server's certificate, where it is reached by another.
     """
 
     root_certificates: bytes | str | PathLike[str] | None = None
     private_key: bytes | str | PathLike[str] | None = None
     certificate_chain: bytes | str | PathLike[str] | None = None
+    server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Credentials of a channel."""
@@ -77,7 +81,7 @@ class Endpoint:
 
     target: str
     tls: Tls | bool | None = None
-    token: str | None = None
+    token: Token | None = field(default=None, repr=False)
     metadata: Mapping[str, str] | None = None
     attempts: int = 4
     options: Options = ()
@@ -87,14 +91,8 @@ class Endpoint:
             raise InvalidArgumentError(
                 f"the token would travel unencrypted to {self.target}: set tls", field="token"
             )
-
-        # gRPC would refuse them too, and print the token.
-        if self.token and not _VALUE.fullmatch(self.token):
-            raise InvalidArgumentError(
-                "the token holds a space, a line break or another character that headers "
-                "cannot carry",
-                field="token",
-            )
+        if self.token:
+            bearer(self.token)
         for name, value in (self.metadata or {}).items():
             if not _NAME.fullmatch(name) or not _TEXT.fullmatch(value):
                 raise InvalidArgumentError(
@@ -103,15 +101,10 @@ class Endpoint:
                 )
 
     def credentials(self) -> grpc.ChannelCredentials | None:
-        """Those of an encrypted channel, the token among them; `None` without TLS."""
+        """Those of an encrypted channel; `None` without TLS."""
         if not self.tls:
             return None
-        credentials = (Tls() if self.tls is True else self.tls).credentials()
-        if not self.token:
-            return credentials
-        return grpc.composite_channel_credentials(
-            credentials, grpc.access_token_call_credentials(self.token)
-        )
+        return (Tls() if self.tls is True else self.tls).credentials()
 
     def channel(self) -> grpc.Channel:
         """A channel for synchronous code."""
@@ -122,8 +115,8 @@ class Endpoint:
 
     def call_metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
         """What every call sends beside its request."""
-        bearer = () if self.tls or not self.token else (("authorization", f"Bearer {self.token}"),)
-        return ((REQUEST_ID, request_id), *bearer, *(self.metadata or {}).items())
+        token = (("authorization", f"Bearer {bearer(self.token)}"),) if self.token else ()
+        return ((REQUEST_ID, request_id), *token, *(self.metadata or {}).items())
 
     def channel_options(self) -> list[tuple[str, Any]]:
         """Options of the channel; the caller's come last, and win."""
@@ -132,20 +125,26 @@ class Endpoint:
             ("grpc.max_send_message_length", -1),
             ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
             ("grpc.service_config", self._service_config()),
+            *self._server_name(),
             *self.options,
         ]
 
+    def _server_name(self) -> Options:
+        name = self.tls.server_name if isinstance(self.tls, Tls) else None
+        return [("grpc.ssl_target_name_override", name)] if name else []
+
     def _service_config(self) -> str:
         config: dict[str, Any] = {}
-        if self.target.startswith("dns:"):
+        if self.target.startswith("dns:") or "," in self.target:
             config["loadBalancingConfig"] = [{"round_robin": {}}]
+            config["healthCheckConfig"] = {"serviceName": ""}  # who says that it goes gets no calls
         if self.attempts > 1:
             policy = {
                 "maxAttempts": min(self.attempts, 5),  # gRPC allows no more
                 "initialBackoff": "0.2s",
                 "maxBackoff": "5s",
                 "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             }
             config["methodConfig"] = [{"name": _RETRIED, "retryPolicy": policy}]
         return json.dumps(config)

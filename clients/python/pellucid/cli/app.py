@@ -84,13 +84,39 @@ def shared(
     server: Annotated[
         str, typer.Option("--server", "-s", envvar="PELLUCID_SERVER", help="Where it listens.")
     ] = "localhost:8001",
-    tls: Annotated[bool, typer.Option("--tls", help="Encrypt; implied by --ca.")] = False,
-    ca: Annotated[Path | None, typer.Option(help="PEM file of the authorities to trust.")] = None,
-    cert: Annotated[Path | None, typer.Option(help="PEM file of your own certificate.")] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", envvar="PELLUCID_TLS", help="Encrypt; the four below imply it."),
+    ] = False,
+    ca: Annotated[
+        Path | None,
+        typer.Option(envvar="PELLUCID_CA", help="PEM file of the authorities to trust."),
+    ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option(envvar="PELLUCID_CERT", help="PEM file of your own certificate."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(envvar="PELLUCID_KEY", help="PEM file of its key.")
+    ] = None,
+    server_name: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PELLUCID_SERVER_NAME",
+            help="Name in the server's certificate, where --server has another.",
+        ),
+    ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="PELLUCID_TOKEN", help="Bearer token; sent over TLS or locally."),
+        typer.Option(
+            envvar="PELLUCID_TOKEN",
+            help="Bearer token; sent over TLS or locally. Other users of a machine see it in the "
+            "list of processes: use the variable, or a file.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="PELLUCID_TOKEN_FILE", help="File of the token; wins over --token."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds for each call.", metavar="SECONDS")
@@ -104,11 +130,11 @@ def shared(
 ) -> None:
     """Keeps what the options say for the command."""
     del version
-    encrypted = tls or any((ca, cert, key))
+    encrypted = tls or any((ca, cert, key, server_name))
     ctx.obj = Session(
         server=server,
-        tls=Tls(ca, key, cert) if encrypted else None,
-        token=token,
+        tls=Tls(ca, key, cert, server_name) if encrypted else None,
+        token=token_file or (token and token.strip()),  # Secrets made of files end in a line break
         timeout=timeout,
         json=json,
         quiet=quiet,

@@ -1,7 +1,8 @@
 """What the shared options say: which server, and how to print."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pellucid import Client, Tls
@@ -13,7 +14,7 @@ class Session:
 
     server: str
     tls: Tls | None
-    token: str | None
+    token: str | Path | None = field(repr=False)
     timeout: float | None
     json: bool
     quiet: bool

@@ -26,6 +26,12 @@ class Board:
             self._latest.pop(name, None)
             self._changed.notify_all()
 
+    @property
+    def left(self) -> int:
+        """Images that are yet to be done, of all that runs here."""
+        with self._changed:
+            return sum(max(each.total - each.done, 0) for each in self._latest.values())
+
     def latest(self, name: str, seen: Progress | None, patience: float) -> Progress | None:
         """Waits for something newer than `seen`; None where it does not run here."""
         until = time.monotonic() + patience

@@ -33,6 +33,8 @@ class Hold:
     def __init__(self, store: Store, claimed: Evaluation, lease: float) -> None:
         self.claimed = claimed
         self.call = Call(request_id=claimed.name, tenant=claimed.tenant)
+        self.careful = False
+        """Whether it is computed alone, image by image, and each row is committed at once."""
         self._store = store
         self._lease = lease
         self._reason: Exception | None = None

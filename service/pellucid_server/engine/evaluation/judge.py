@@ -10,7 +10,13 @@ import numpy as np
 from pellucid_server.call import Call
 from pellucid_server.engine.evaluation.plan import Plan, takes_several_runs
 from pellucid_server.engine.evaluation.samples import ImageLimits, SampleReader
-from pellucid_server.errors import InvalidInput, NotFound, OutsideRoot, Overloaded
+from pellucid_server.errors import (
+    DeviceUnavailable,
+    InvalidInput,
+    NotFound,
+    OutsideRoot,
+    Overloaded,
+)
 from pellucid_server.evaluate.annotations import Flaw, Sample
 from pellucid_server.evaluate.evaluator import BadAnnotation, Evaluator
 from pellucid_server.evaluate.report import Row
@@ -25,6 +31,8 @@ __all__ = ["UNUSABLE", "ImageLimits", "Item", "Judge", "storable"]
 Item = tuple[int, Sample | Flaw]
 """A row's place in the data set, and what the data set says there."""
 DIGEST_BYTES = 16
+NO_DEVICE = 5.0
+"""Seconds after which an image is tried again where there was no device."""
 UNUSABLE = (BadAnnotation, InvalidInput, NotFound, OutsideRoot)
 """What makes a row a bad one instead of ending the evaluation."""
 
@@ -138,6 +146,8 @@ class Judge:
                 )
             except Overloaded as error:  # bulk work has time
                 self._call.cancelled.wait(error.retry_after)
+            except DeviceUnavailable:
+                self._call.cancelled.wait(NO_DEVICE)
             else:
                 return inference.outputs, inference.compute
 

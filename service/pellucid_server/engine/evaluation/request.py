@@ -39,6 +39,8 @@ class EvaluationRequest:
     preprocess: PreprocessOverride | None = None
     batch: int = 1
     progress_interval: float = 0.25
+    trace: str = ""
+    """The span of the call that asked for it, as a W3C traceparent; "": none."""
 
     def to_json(self) -> str:
         """All of it, for the store."""

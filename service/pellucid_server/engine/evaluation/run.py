@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from itertools import islice
 import structlog
 
 from pellucid_server.engine.evaluation.board import Board
+from pellucid_server.engine.evaluation.care import Care
 from pellucid_server.engine.evaluation.hold import Draining, Hold
 from pellucid_server.engine.evaluation.judge import ImageLimits, Judge, storable
 from pellucid_server.engine.evaluation.pipeline import batched, in_order
@@ -36,8 +37,11 @@ from pellucid_server.evaluate.store import (
 )
 from pellucid_server.runtime.digest import model_digest
 from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.scheduling import Priority
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.variants import OfImage
+from pellucid_server.telemetry.metrics import Metrics
+from pellucid_server.telemetry.tracing import Tracer
 
 log = structlog.get_logger()
 
@@ -63,8 +67,14 @@ class Runner:
     board: Board
     lease: float = LEASE
     """Seconds after which a server that says nothing is taken for dead."""
+    metrics: Metrics = field(default_factory=Metrics)
+    tracer: Tracer | None = None
+    care: Care = field(default_factory=Care)
     draining: threading.Event = field(default_factory=threading.Event)
     _held: set[Hold] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.metrics.evaluation_images_left.of_one(lambda: self.board.left)
 
     def try_out(self, plan: Plan) -> None:
         """Compiles what the model's owner did not provide for: nothing else tells if that works.
@@ -77,7 +87,7 @@ class Runner:
         if field_name is None:
             return
         try:
-            self.pool.prepare(plan.served, OfImage(plan.request.batch))
+            self.pool.prepare(plan.served, OfImage(plan.request.batch), priority=Priority.BULK)
         except ModelUnavailable as error:
             raise InvalidInput(
                 f"{plan.served.name} cannot run so: unset {field_name}, or change it",
@@ -90,14 +100,20 @@ class Runner:
         """Runs it to its end, or until the lease is lost or the server stops."""
         facts = {"evaluation": claimed.name, "model": claimed.model_name}
         log.info("evaluation runs", start=claimed.next_index, token=claimed.token, **facts)
+        outcome, running = "left", self.metrics.evaluations_running
+        for each in ("failed", "left"):  # a rate needs to see the 0
+            self.metrics.evaluations.labels(claimed.model_name, each)
         try:
-            with self._holding(claimed) as hold:
-                self._execute(hold)
+            with running.track_inprogress(), self._holding(claimed) as hold:
+                outcome = self._execute(hold)
         except (LeaseLost, StoreUnavailable, NotFound) as error:
             # Whoever has it now, or sees the store again first, goes on; or it was deleted.
             log.warning("evaluation left", error=str(error), **facts)
+            if isinstance(error, StoreUnavailable):
+                self.metrics.store_failures.inc()
         finally:
             self.board.remove(claimed.name)
+            self.metrics.evaluations.labels(claimed.model_name, outcome).inc()
 
     def cancel(self, name: str) -> None:
         """Stops an evaluation within the batch in work, where it runs here."""
@@ -122,28 +138,31 @@ class Runner:
             finally:
                 self._held.remove(hold)
 
-    def _execute(self, hold: Hold) -> None:
+    def _execute(self, hold: Hold) -> str:
+        """Runs it; returns how it ended here."""
         name, token = hold.claimed.name, hold.claimed.token
         try:
             tally = self._evaluate(hold)
             report = report_to_json(tally.report())
         except Exception as error:  # noqa: BLE001  # every end is told, to the store or the log
-            self._end(hold.claimed, hold.stop(error))
-            return
+            return self._end(hold.claimed, hold.stop(error))
         digest = tally.dataset_digest
         self.store.finish(name, token, State.SUCCEEDED, report=report, dataset_digest=digest)
         log.info("evaluation done", evaluation=name, model=hold.claimed.model_name)
+        return State.SUCCEEDED.value
 
-    def _end(self, claimed: Evaluation, error: Exception) -> None:
+    def _end(self, claimed: Evaluation, error: Exception) -> str:
         name, token = claimed.name, claimed.token
         facts = {"evaluation": name, "model": claimed.model_name}
         match error:
             case Draining():
                 self.store.release(name, token)
                 log.info("evaluation handed over", **facts)
+                return "handed_over"
             case Cancelled():
                 self.store.finish(name, token, State.CANCELLED)
                 log.info("evaluation cancelled", **facts)
+                return State.CANCELLED.value
             case LeaseLost():
                 raise error
             case StoreUnavailable() if not isinstance(error, StoreFull):
@@ -155,10 +174,12 @@ class Runner:
             case _:
                 self.store.finish(name, token, State.FAILED, reason=INTERNAL)
                 log.error("evaluation failed", exc_info=error, **facts)
+        return State.FAILED.value
 
     def _evaluate(self, hold: Hold) -> Tally:
         claimed = hold.claimed
         hold.check()
+        self.care.check(claimed)
         plan = self.planner.plan(EvaluationRequest.from_json(claimed.request), hold.check)
         _check_model(plan.served, claimed)
         total = claimed.total
@@ -168,7 +189,8 @@ class Runner:
         tally = Tally(plan.evaluator(), total)
         tally.replay(hold.checked(self.store.rows(claimed.name)))
         self.board.post(claimed.name, tally.progress())
-        chunk = Chunk(self.store, hold)
+        images = self.metrics.evaluation_images.labels(claimed.model_name)
+        chunk = Chunk(self.store, hold, images.inc, self.tracer, plan.request.trace)
         try:
             with closing(self._rows(plan, hold)) as rows:
                 self._collect(rows, plan, tally, chunk)
@@ -209,7 +231,12 @@ class Runner:
         items = batched(left, plan.request.batch)
         ahead = AHEAD * self.pool.workers
         with ThreadPoolExecutor(ahead, "evaluate") as threads:
-            yield from in_order(threads, judge.rows, items, ahead=ahead, pulse=PULSE)
+            with self.care.taken(hold):
+                if hold.careful:
+                    some = islice(items, CHUNK + ahead)
+                    yield from in_order(threads, judge.rows, some, ahead=1, pulse=PULSE)
+            with self.care.computing(hold.claimed.name):
+                yield from in_order(threads, judge.rows, items, ahead=ahead, pulse=PULSE)
 
 
 def _check_model(served: ServedModel, claimed: Evaluation) -> None:
@@ -235,6 +262,11 @@ class Chunk:
 
     store: Store
     hold: Hold
+    count: Callable[[float], None]
+    """Hears how many rows were committed."""
+    tracer: Tracer | None = None
+    link: str = ""
+    """The span of the call that asked for the evaluation."""
     rows: list[Row] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
 
@@ -251,13 +283,32 @@ class Chunk:
         """Commits where it is time; raises why the work is to stop, where it is."""
         self.hold.check()
         waited = time.monotonic() - self.written
-        if len(self.rows) >= CHUNK or waited > CHUNK_SECONDS:
+        if self.hold.careful or len(self.rows) >= CHUNK or waited > CHUNK_SECONDS:
             self.commit()
             self.hold.check()
 
     def commit(self) -> None:
         """Commits what there is."""
         rows, self.rows = self.rows, []
-        self.written = time.monotonic()
+        start, self.written = self.written, time.monotonic()
         if rows:
             self.hold.heed(self.store.append(self.name, self.hold.claimed.token, rows))
+            self.count(len(rows))
+            self._trace(rows, start)
+
+    def _trace(self, rows: list[Row], start: float) -> None:
+        if self.tracer:
+            now = time.monotonic()
+            self.tracer.background(
+                "evaluation chunk",
+                self.link,
+                start,
+                now,
+                evaluation=self.name,
+                tenant=self.hold.claimed.tenant,
+                model=self.hold.claimed.model_name,
+                first=rows[0].index,
+                images=len(rows),
+                compute_seconds=sum(row.seconds for row in rows),
+                commit_seconds=now - self.written,
+            )

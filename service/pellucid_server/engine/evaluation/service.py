@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from pellucid_server.call import Call
+from pellucid_server.engine.evaluation.census import Census
 from pellucid_server.engine.evaluation.plan import Planner
 from pellucid_server.engine.evaluation.request import (
     EvaluationEvent,
@@ -46,15 +47,27 @@ class Evaluations:
     runner: Runner
     owner: str
     threads: int = 1
+    crashed: Sequence[str] = ()
+    """Evaluations that an earlier server crashed in."""
     _wake: threading.Event = field(default_factory=threading.Event)
     _running: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
         """Begins to run what waits."""
+        try:
+            for name in self.crashed:
+                self.store.crashed(name)
+        except PellucidError as error:
+            log.warning("crashes of evaluations are not counted", error=str(error))
         self._running = [
             threading.Thread(target=self._work, name=f"evaluations-{index}", daemon=True)
             for index in range(self.threads)
         ]
+        census = Census(self.store, self.runner.metrics)
+        counting = threading.Thread(
+            target=census.run, args=(self.runner.draining,), name="census", daemon=True
+        )
+        self._running.append(counting)
         for thread in self._running:
             thread.start()
 
@@ -77,6 +90,8 @@ class Evaluations:
         Raises:
             PellucidError: of any kind, with the field at fault.
         """
+        if call.span is not None:
+            request = replace(request, trace=call.span.parent)
         plan = self.planner.plan(request, call.check)
         self.runner.try_out(plan)
         total = plan.count(call.check)
@@ -163,6 +178,7 @@ class Evaluations:
         """Progress while it runs, here or elsewhere; returns it as it ended."""
         interval = EvaluationRequest.from_json(evaluation.request).progress_interval
         seen: Progress | None = None
+        age = _Age(evaluation.created)
         while evaluation.state not in ENDED:
             call.check()
             if self.runner.draining.is_set():
@@ -170,10 +186,10 @@ class Evaluations:
             here = self.runner.board.latest(evaluation.name, seen, LOOK / 4)
             if here is None:  # it waits, runs elsewhere, or has ended
                 evaluation = self.store.get(evaluation.name)
-            latest = here or _from_store(evaluation, seen)
+            latest = here or _from_store(evaluation, seen, age.seconds)
             if latest is not seen:
                 seen = latest
-                yield replace(seen, elapsed=max(time.time() - evaluation.created, 0.0))
+                yield replace(seen, elapsed=age.seconds)
             if here is None and evaluation.state not in ENDED:
                 call.cancelled.wait(min(max(interval, LOOK / 4), LOOK))
         return evaluation
@@ -186,6 +202,7 @@ class Evaluations:
                     self.runner.run(claimed)
                     continue
             except PellucidError as error:  # the store is away: it is looked for again
+                self.runner.metrics.store_failures.inc()
                 log.warning("evaluations wait", error=str(error))
             except Exception:
                 log.exception("evaluations wait")
@@ -193,11 +210,23 @@ class Evaluations:
             self._wake.clear()
 
 
-def _from_store(evaluation: Evaluation, seen: Progress | None) -> Progress:
+class _Age:
+    """Of an evaluation that is watched: the clock may be set meanwhile."""
+
+    def __init__(self, created: float) -> None:
+        self._born = time.monotonic() - max(time.time() - created, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Since it was created."""
+        return time.monotonic() - self._born
+
+
+def _from_store(evaluation: Evaluation, seen: Progress | None, age: float) -> Progress:
     """What the store knows of how far it is, unless more was seen before."""
     if seen and evaluation.done <= seen.done:
         return seen
-    elapsed = max(time.time() - evaluation.created, 1e-6)
+    elapsed = max(age, 1e-6)
     rate = evaluation.done / elapsed
     total = evaluation.total or 0
     remaining = (total - evaluation.done) / rate if rate else float("inf")

@@ -68,6 +68,10 @@ class Evaluation(NewEvaluation):
     token: int = 0
     """Of the lease: grows with every claim."""
     lease_until: float | None = None
+    attempts: int = 0
+    """Owners that got no further than `next_index`, the one that holds it among them."""
+    crashes: int = 0
+    """How many of these crashed, for certain."""
 
 
 COLUMNS = tuple(evaluations.c[field.name] for field in fields(Evaluation))

@@ -73,19 +73,21 @@ class Evaluations(Database):
         *,
         model_name: str = "",
         state: State | None = None,
+        tenant: str | None = None,
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[Evaluation]:
-        """Newest first; of one model, or in one state.
+        """Newest first; of one model, in one state, or of one tenant.
 
         Raises:
             InvalidInput: the page's size or token is wrong.
         """
-        size, query = page_size_of(page_size), ("evaluations", model_name, state)
+        size, query = page_size_of(page_size), ("evaluations", model_name, state, tenant)
         place = decode_token(page_token, query)
         wanted: list[ColumnElement[bool]] = [table.deleted.is_(False)]
         wanted += [table.model_name == model_name] if model_name else []
         wanted += [table.state == state] if state else []
+        wanted += [] if tenant is None else [table.tenant == tenant]
         wanted += [table.id < place.position] if place else []
         statement = select(table.id, *COLUMNS).where(*wanted).order_by(table.id.desc())
         found = self._read(lambda c: c.execute(statement.limit(size + 1)).all())
@@ -126,7 +128,14 @@ class Evaluations(Database):
         statement = (
             update(evaluations)
             .where(named(name), table.state.in_([State.FAILED, State.CANCELLED]))
-            .values(state=State.PENDING, reason="", ended=null(), cancel_requested=False)
+            .values(
+                state=State.PENDING,
+                reason="",
+                ended=null(),
+                cancel_requested=False,
+                attempts=0,
+                crashes=0,
+            )
         )
 
         def work(connection: Connection) -> Evaluation:
@@ -177,7 +186,12 @@ def locate(connection: Connection, name: str) -> tuple[int, Evaluation]:
     """An evaluation with the key that its rows carry; raises as `find`."""
     if located := _locate(connection, name):
         return located
-    raise NotFound(f"there is no evaluation {name!r}: list them to see names", field="evaluation")
+    raise no_evaluation(name)
+
+
+def no_evaluation(name: str) -> NotFound:
+    """What is said where there is none of that name."""
+    return NotFound(f"there is no evaluation {name!r}: list them to see names", field="evaluation")
 
 
 def named(name: str) -> ColumnElement[bool]:

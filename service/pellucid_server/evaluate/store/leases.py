@@ -3,15 +3,15 @@
 Every claim gets a larger token, and every write checks the token in its own transaction: an owner
 that was taken for dead writes nothing more, so that no two runs of an evaluation mix, and no row
 is written twice or left out, whatever clocks do. Clocks only decide how soon a dead owner is
-noticed. On PostgreSQL that is the database's clock. On SQLite it is the caller's: where it jumps
-forward, an owner that lives may be taken over, and gets `LeaseLost`; where it jumps back, a dead
-one is taken over later, by as much.
+noticed. On PostgreSQL that is the database's clock, on SQLite the caller's. Where it jumps, either
+way, an owner that lives may be taken over, and gets `LeaseLost`; a dead one is taken over within
+two leases all the same.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, null, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from pellucid_server.evaluate.store.database import Database
@@ -45,6 +45,14 @@ class Leases(Database):
 
         return self._write(work)
 
+    def waiting(self) -> tuple[int, float]:
+        """How many evaluations `claim` would find, and the age of the oldest in seconds."""
+        now = self._now()
+        age = func.coalesce(now - func.min(table.created), 0.0)
+        statement = select(func.count(), age).select_from(evaluations).where(_waits(now))
+        count, oldest = self._read(lambda c: c.execute(statement).one())
+        return count, max(oldest, 0.0)
+
     def renew(self, name: str, token: int, lease_seconds: float) -> Evaluation:
         """Holds on to an evaluation; what comes back says whether it is to be cancelled.
 
@@ -60,9 +68,20 @@ class Leases(Database):
         """Says how many images there are to do; raises as `renew`."""
         return self._write(lambda c: _change(c, name, token, {"total": total}))
 
+    def crashed(self, name: str) -> None:
+        """Notes that a server which computed it crashed; more rows make that forgotten."""
+        goes_on = table.state.in_([State.PENDING, State.RUNNING])
+        statement = update(evaluations).where(named(name), goes_on)
+        self._write(lambda c: c.execute(statement.values(crashes=table.crashes + 1)))
+
     def release(self, name: str, token: int) -> Evaluation:
         """Gives it back unfinished, for anyone to go on at once; raises as `renew`."""
-        values = {"state": State.PENDING, "owner": null(), "lease_until": null()}
+        values = {
+            "state": State.PENDING,
+            "owner": null(),
+            "lease_until": null(),
+            "attempts": 0,
+        }
         return self._write(lambda c: _end(c, name, token, values))
 
     def finish(
@@ -94,10 +113,9 @@ class Leases(Database):
 
 
 def _claim(owner: str, now: ColumnElement[float], seconds: float) -> ReturningUpdate[Any]:
-    overdue = and_(table.state == State.RUNNING, table.lease_until <= now)
     oldest = (
         select(table.id)
-        .where(or_(table.state == State.PENDING, overdue), table.deleted.is_(False))
+        .where(_waits(now, seconds))
         .order_by(table.id)
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite has one writer, and leaves this out
@@ -106,10 +124,23 @@ def _claim(owner: str, now: ColumnElement[float], seconds: float) -> ReturningUp
         "state": State.RUNNING,
         "owner": owner,
         "token": table.token + 1,
+        "attempts": table.attempts + 1,
         "lease_until": now + seconds,
     }
     statement = update(evaluations).where(table.id == oldest.scalar_subquery())
     return statement.values(**values).returning(*COLUMNS)
+
+
+def _waits(now: ColumnElement[float], lease: float | None = None) -> ColumnElement[bool]:
+    """Nobody works on it, or whoever did let the lease run out.
+
+    One that runs for longer than a `lease` can was given before the clock was set back.
+    """
+    over = table.lease_until <= now
+    if lease is not None:
+        over = or_(over, table.lease_until > now + 2 * lease)
+    overdue = and_(table.state == State.RUNNING, over)
+    return and_(or_(table.state == State.PENDING, overdue), table.deleted.is_(False))
 
 
 def hold(connection: Connection, name: str, token: int) -> tuple[int, Evaluation]:

@@ -108,6 +108,8 @@ def _append(
         "done": held.done + len(chunk),
         "bad": held.bad + sum(bool(row.reason) for row in chunk),
         "next_index": chunk[-1].index + 1,
+        "attempts": 1,
+        "crashes": 0,
     }
     connection.execute(update(evaluations).where(evaluations.c.id == key).values(**progress))
     return find(connection, name)

@@ -48,6 +48,8 @@ evaluations = Table(
     Column("owner", Text),
     Column("token", BigInteger, nullable=False),
     Column("lease_until", Double),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("crashes", Integer, nullable=False, server_default="0"),
     Column("deleted", Boolean, nullable=False),
     Index("evaluations_by_state", "state", "id"),
     Index("evaluations_by_model", "model_name", "id"),

@@ -59,8 +59,12 @@ class Ledger:
         whole = sum(entry.stat().st_size for entry in blobs)
         return whole + sum(map(declared_size, self._layout.partials.iterdir()))
 
+    def used(self) -> int:
+        """Bytes taken, as last written; raises OSError or ValueError where that is not there."""
+        return int(self._layout.usage.read_bytes())
+
     def _used(self) -> int:
         try:
-            return int(self._layout.usage.read_bytes())
+            return self.used()
         except (FileNotFoundError, ValueError):
             return self.count()

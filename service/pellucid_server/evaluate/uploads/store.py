@@ -123,6 +123,10 @@ class Uploads:
             except FileNotFoundError:
                 raise _unknown(name) from None
 
+    def used(self) -> int:
+        """Bytes taken, of the quota; raises OSError or ValueError where that is not known yet."""
+        return self._ledger.used()
+
     def sweep(self) -> None:
         """Removes data sets that were not used for `expiry`, and files that none has any more."""
         with _storage():

@@ -1,7 +1,7 @@
 """Which unit of work runs next: pure data structures without threads, clock or devices."""
 
 from pellucid_server.runtime.scheduling.entry import Taken
-from pellucid_server.runtime.scheduling.policy import Policy, Priority
+from pellucid_server.runtime.scheduling.policy import ALL, Classes, Policy, Priority
 from pellucid_server.runtime.scheduling.scheduler import Scheduler
 
-__all__ = ["Policy", "Priority", "Scheduler", "Taken"]
+__all__ = ["ALL", "Classes", "Policy", "Priority", "Scheduler", "Taken"]

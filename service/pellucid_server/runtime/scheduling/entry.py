@@ -2,7 +2,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pellucid_server.runtime.scheduling.policy import Priority
+from pellucid_server.runtime.scheduling.policy import Classes, Priority
 from pellucid_server.runtime.scheduling.shares import Charges
 
 U = TypeVar("U")
@@ -37,6 +37,8 @@ class Taken(Generic[U]):
     entry: Entry[U]
     waited: float
     """Seconds since it was submitted."""
+    classes: Classes
+    """Those that it was taken among."""
     charges: Charges
 
     @property

@@ -13,6 +13,9 @@ class Priority(IntEnum):
     BULK = 2
 
 
+Classes = tuple[Priority, ...]
+ALL: Classes = tuple(Priority)
+
 QUEUE_LIMITS = MappingProxyType(
     {Priority.INTERACTIVE: 1024, Priority.EXPLAIN: 16_384, Priority.BULK: 16_384}
 )

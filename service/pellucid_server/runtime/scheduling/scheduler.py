@@ -6,7 +6,7 @@ from typing import Generic
 from pellucid_server.errors import DeadlineExceeded, Overloaded
 from pellucid_server.runtime.scheduling.entry import Entry, Taken, U
 from pellucid_server.runtime.scheduling.fair_queue import FairQueue
-from pellucid_server.runtime.scheduling.policy import Policy, Priority
+from pellucid_server.runtime.scheduling.policy import ALL, Classes, Policy, Priority
 from pellucid_server.runtime.scheduling.shares import Charges, Shares
 from pellucid_server.runtime.scheduling.speed import Speed
 from pellucid_server.runtime.scheduling.tag_heap import TagHeap
@@ -31,8 +31,8 @@ class Scheduler(Generic[U]):
         self._queues: dict[Priority, FairQueue[U]] = {
             priority: FairQueue(self._policy) for priority in Priority
         }
-        self._shares = Shares(self._policy.shares)
-        self._speed = Speed()
+        self._shares: dict[Classes, Shares] = {}
+        self._speeds: dict[Classes, Speed] = {}
         self._orders = itertools.count()
         self._jobs: dict[Hashable, dict[int, Entry[U]]] = {}
         self._deadlines: TagHeap[Entry[U]] = TagHeap()
@@ -77,14 +77,17 @@ class Scheduler(Generic[U]):
         self._queues[priority].add(entry)
         self._file(entry)
 
-    def take(self, now: float) -> Taken[U] | None:
-        """The next unit; it must end with `done` or `give_back`."""
+    def take(self, now: float, classes: Classes = ALL) -> Taken[U] | None:
+        """The next unit of some classes; it must end with `done` or `give_back`.
+
+        Classes that are taken together share what takes them; others do not pass each other.
+        """
         self._drop_expired(now)
-        heads = {each: head.turn for each in Priority if (head := self._queues[each].head())}
+        heads = self._heads(classes)
         if not heads:
             return None
-        priority, charges = self._shares.pick(heads)
-        return self._start(priority, charges, now)
+        priority, charges = self._shares_of(classes).pick(heads)
+        return self._start(priority, classes, charges, now)
 
     def overtaking(self, running: Taken[U], now: float) -> Taken[U] | None:
         """The unit of a higher class that goes before the next turn of one that runs.
@@ -92,25 +95,33 @@ class Scheduler(Generic[U]):
         So a unit of many turns stands aside for higher classes as often as so many units would.
         """
         self._drop_expired(now)
-        own = running.entry.priority
-        heads = {each: head.turn for each in Priority if (head := self._queues[each].head())}
-        priority, charges = self._shares.pick({**heads, own: running.entry.turn}, lowest=own)
-        return None if priority == own else self._start(priority, charges, now)
+        own, classes = running.entry.priority, running.classes
+        heads = {**self._heads(classes), own: running.entry.turn}
+        priority, charges = self._shares_of(classes).pick(heads, lowest=own)
+        return None if priority == own else self._start(priority, classes, charges, now)
 
     def contended(self, running: Taken[U]) -> bool:
         """Whether another class waits: a look without a lock is enough to go on."""
         own = running.entry.priority
-        return any(len(queue) for each, queue in self._queues.items() if each != own)
+        return any(len(self._queues[each]) for each in running.classes if each != own)
 
     def abandoned(self, running: Taken[U]) -> bool:
         """Whether the job of a running unit was cancelled."""
         return running.entry.order in self._abandoned
 
-    def _start(self, priority: Priority, charges: Charges, now: float) -> Taken[U]:
+    def _heads(self, classes: Classes) -> dict[Priority, float]:
+        return {each: head.turn for each in classes if (head := self._queues[each].head())}
+
+    def _shares_of(self, classes: Classes) -> Shares:
+        return self._shares.setdefault(classes, Shares(self._policy.shares))
+
+    def _start(
+        self, priority: Priority, classes: Classes, charges: Charges, now: float
+    ) -> Taken[U]:
         entry = self._queues[priority].pop()
         self._unfile(entry)
         self._running[entry.order] = entry
-        return Taken(entry, now - entry.submitted, charges)
+        return Taken(entry, now - entry.submitted, classes, charges)
 
     def done(self, taken: Taken[U], seconds: float) -> None:
         """A unit ran, well or not, for so many seconds; 0: unknown."""
@@ -118,7 +129,7 @@ class Scheduler(Generic[U]):
         self._abandoned.discard(entry.order)
         self._queues[entry.priority].end()
         if seconds > 0:
-            self._speed.observe(entry.cost, seconds)
+            self._speeds.setdefault(taken.classes, Speed()).observe(entry.cost, seconds)
 
     def give_back(self, taken: Taken[U]) -> bool:
         """A unit could not run for want of a device: it is next in its tenant's turn, for free.
@@ -127,7 +138,7 @@ class Scheduler(Generic[U]):
             False where its job was cancelled meanwhile, and the unit is dropped.
         """
         entry = self._leave(taken)
-        self._shares.refund(taken.charges)
+        self._shares_of(taken.classes).refund(taken.charges)
         queue = self._queues[entry.priority]
         queue.give_back(entry)
         if entry.order in self._abandoned:
@@ -145,6 +156,13 @@ class Scheduler(Generic[U]):
         self._abandoned.update(
             order for order, running in self._running.items() if running.job == job
         )
+        return [entry.unit for entry in entries]
+
+    def clear(self) -> list[U]:
+        """Removes every waiting unit."""
+        entries = [entry for job in self._jobs.values() for entry in job.values()]
+        for entry in entries:
+            self._remove(entry)
         return [entry.unit for entry in entries]
 
     def expire(self, now: float) -> list[U]:
@@ -182,13 +200,22 @@ class Scheduler(Generic[U]):
             alike = [self._queues[priority]] if self._queues[priority] else before
             unit = sum(queue.cost for queue in alike) / sum(len(queue) for queue in alike)
             higher = min(higher, (work + unit) / share)
-        running = sum(entry.cost for entry in self._running.values()) / 2
-        all_work = running + higher + work
-        return all_work * self._speed.seconds_per_cost / max(self.workers, 1)
+        running = sum(
+            each.cost if each.priority <= priority else each.turn for each in self._running.values()
+        )
+        all_work = running / 2 + higher + work
+        return all_work * self._seconds_per_cost(priority) / max(self.workers, 1)
+
+    def _seconds_per_cost(self, priority: Priority) -> float:
+        """Where it is taken; the slowest, where several take it."""
+        speeds = (speed for classes, speed in self._speeds.items() if priority in classes)
+        return max((each.seconds_per_cost for each in speeds), default=0.0)
 
     def _admit(self, entry: Entry[U]) -> None:
         if entry.deadline <= entry.submitted:
-            raise DeadlineExceeded("the deadline passed before the work was queued")
+            raise DeadlineExceeded(
+                "the deadline passed before the work was queued", reason="deadline"
+            )
         self._check_room(entry)
         # Idle devices take whatever comes: a wrong estimate of the speed mends itself.
         idle = not self._running and not any(self._queues.values())
@@ -196,11 +223,12 @@ class Scheduler(Generic[U]):
             return
         wait = self.estimate_wait(entry.priority, entry.tenant, entry.job)
         left = entry.deadline - entry.submitted
-        needed = wait + entry.cost * self._speed.seconds_per_cost
+        needed = wait + entry.cost * self._seconds_per_cost(entry.priority)
         if needed > left:
             raise DeadlineExceeded(
                 f"{left:.3f} s are left, and the work would end in {needed:.3f} s with what waits "
-                "before it: allow more time or ask for less"
+                "before it: allow more time or ask for less",
+                reason="deadline",
             )
 
     def _check_room(self, entry: Entry[U]) -> None:
@@ -214,7 +242,9 @@ class Scheduler(Generic[U]):
         half = self._seconds(entry.priority, queue.cost / 2) or RETRY_AFTER
         retry_after = min(max(half, SHORTEST_RETRY), LONGEST_RETRY)
         raise Overloaded(
-            f"{whose} is full: try again in {retry_after:.1f} s", retry_after=retry_after
+            f"{whose} is full (setting `limits.queue_{name}`): try again in {retry_after:.1f} s",
+            retry_after=retry_after,
+            reason="queue_full",
         )
 
     def _drop_expired(self, now: float) -> None:

@@ -22,6 +22,15 @@ def test_the_latest_progress_replaces_those_before() -> None:
     assert board.latest("e", None, 60) == progress(2)
 
 
+def test_what_is_left_adds_up_over_what_runs() -> None:
+    board = Board()
+    board.post("e", progress(2))
+    board.post("f", progress(9))
+    assert board.left == 9
+    board.remove("e")
+    assert board.left == 1
+
+
 def test_what_was_seen_is_waited_past() -> None:
     board, seen = Board(), progress(1)
     board.post("e", seen)

@@ -92,6 +92,29 @@ def test_a_set_is_evaluated_to_a_report_and_rows(run: Run, twelve: str, store: S
     assert len(evaluation.dataset_digest) == 32
 
 
+def test_metrics_count_how_runs_ended_and_what_they_kept(
+    run: Run, runner: Runner, waiting: Evaluations, store: Store, data: Path, twelve: str
+) -> None:
+    write_list(data / "bad", ["9.png,top left"])
+    run(asked(twelve))
+    run(asked("bad", strict=True))
+    waiting.submit(asked(twelve), Call())
+    runner.drain()
+    runner.run(claim(store))
+
+    def value(name: str, **labels: str) -> float | None:
+        return runner.metrics.registry.get_sample_value(name, {"model": "quarters", **labels})
+
+    ended = "pellucid_evaluations_total"
+    assert value(ended, outcome="succeeded") == 1
+    assert value(ended, outcome="failed") == 1
+    assert value(ended, outcome="handed_over") == 1
+    assert value("pellucid_evaluation_images_total") == 12
+    value_of = runner.metrics.registry.get_sample_value
+    assert value_of("pellucid_evaluations_running") == 0
+    assert value_of("pellucid_evaluation_images_left") == 0
+
+
 @pytest.mark.parametrize("settings", [{"batch": 4}, {"progress_interval": 0.0}, {"batch": 5}])
 def test_how_it_runs_changes_nothing_of_what_it_finds(
     run: Run, twelve: str, settings: dict[str, Any]

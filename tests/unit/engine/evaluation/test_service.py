@@ -49,13 +49,13 @@ def test_events_are_the_evaluation_its_progress_and_its_report(
 
 
 def test_progress_grows_up_to_the_end(evaluations: Evaluations, data: Path) -> None:
-    """Told at every image, where the interval is 0; time counts from when it was accepted."""
+    """Told whenever it changed, where the interval is 0; time counts from when it was accepted."""
     write_folders(data / "many", 200)
     events = list(evaluations.evaluate(asked("many", progress_interval=0.0), Call()))
     progress = [event for event in events if isinstance(event, Progress)]
     done = [event.done for event in progress]
     assert done == sorted(done)
-    assert len(done) > 2
+    assert 0 <= done[0] < done[-1] == 200
     assert all(event.total == 200 for event in progress)
     elapsed = [event.elapsed for event in progress]
     assert elapsed == sorted(elapsed)

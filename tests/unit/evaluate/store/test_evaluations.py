@@ -88,6 +88,14 @@ def test_list_takes_model_and_state(store: Store, new: NewEvaluation) -> None:
     assert both == ()
 
 
+def test_list_takes_a_tenant(store: Store, new: NewEvaluation) -> None:
+    """Who has no name is one too."""
+    names = {tenant: store.create(replace(new, tenant=tenant)).name for tenant in ("", "a", "b")}
+    for tenant, name in names.items():
+        assert [each.name for each in store.evaluations(tenant=tenant).items] == [name]
+    assert len(store.evaluations().items) == 3
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [

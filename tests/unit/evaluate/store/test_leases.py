@@ -1,5 +1,8 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -8,7 +11,14 @@ from sqlalchemy import update
 
 from pellucid_server.errors import NotFound
 from pellucid_server.evaluate.report import Row
-from pellucid_server.evaluate.store import Evaluation, LeaseLost, NewEvaluation, State, Store
+from pellucid_server.evaluate.store import (
+    Evaluation,
+    LeaseLost,
+    NewEvaluation,
+    State,
+    Store,
+    open_store,
+)
 from pellucid_server.evaluate.store.schema import evaluations
 
 MakeRows = Callable[[int, int], list[Row]]
@@ -154,3 +164,86 @@ def test_of_many_who_claim_at_once_each_gets_another(store: Store, new: NewEvalu
         claims = [each for each in threads.map(claim, range(8)) if each]
     assert len(claims) == 6
     assert {each.name for each in claims} == names
+
+
+def test_what_nobody_runs_is_counted_with_its_age(store: Store, new: NewEvaluation) -> None:
+    """Of three, one is held, one has lost its owner and one waits; deleted ones do not count."""
+    assert store.waiting() == (0, 0.0)
+    names = [store.create(new).name for _ in range(4)]
+    store.delete(names.pop())
+    store.claim("me", 60)
+    store.claim("the dead", 60)
+    assert store.waiting()[0] == 1
+    expire(store, names[1])
+    count, oldest = store.waiting()
+    assert count == 2
+    assert 0 <= oldest < 600
+
+
+HOUR = 3600.0
+
+
+@dataclass
+class Clock:
+    """One that is set by the test."""
+
+    now: float = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def clocked(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    """A store that counts by that clock."""
+    with closing(open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=clock)) as store:
+        yield store
+
+
+def test_a_clock_that_is_set_back_keeps_no_dead_owner_alive(
+    clocked: Store, clock: Clock, new: NewEvaluation
+) -> None:
+    clocked.create(new)
+    dead = clocked.claim("dead", 20)
+    assert dead
+    clock.now -= HOUR
+    taken = clocked.claim("heir", 20)
+    assert taken
+    assert (taken.name, taken.owner, taken.token) == (dead.name, "heir", dead.token + 1)
+
+
+@pytest.mark.parametrize("step", [-HOUR, -30.0, -5.0, 30.0, HOUR])
+def test_a_clock_that_jumps_loses_no_row(
+    clocked: Store, clock: Clock, new: NewEvaluation, make_rows: MakeRows, step: float
+) -> None:
+    """Either the owner goes on, or another one does, from where it was; never both."""
+    clocked.create(new)
+    owner = clocked.claim("owner", 20)
+    assert owner
+    clocked.append(owner.name, owner.token, make_rows(0, 3))
+    clock.now += step
+    heir = clocked.claim("heir", 20)
+    if heir:
+        assert heir.next_index == 3
+        with pytest.raises(LeaseLost):
+            clocked.append(owner.name, owner.token, make_rows(3, 5))
+    goes_on = heir or owner
+    clocked.append(goes_on.name, goes_on.token, make_rows(3, 5))
+    clocked.renew(goes_on.name, goes_on.token, 20)
+    assert clocked.claim("other", 20) is None
+    assert [row.index for row in clocked.rows(owner.name)] == list(range(5))
+
+
+def test_a_clock_that_slips_back_a_little_takes_nothing_from_who_lives(
+    clocked: Store, clock: Clock, new: NewEvaluation
+) -> None:
+    """As one does that is corrected over the network."""
+    clocked.create(new)
+    assert clocked.claim("owner", 20)
+    clock.now -= 2
+    assert clocked.claim("other", 20) is None

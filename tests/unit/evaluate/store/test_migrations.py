@@ -57,7 +57,7 @@ def test_a_newer_database_is_refused(url: str) -> None:
     store = open_store(url)
     with store._writer.begin() as connection:
         connection.execute(text("UPDATE evaluation_store_version SET version_num = '9999'"))
-    with pytest.raises(StoreTooNew, match=r"9999.*knows 0001.*install the newer") as raised:
+    with pytest.raises(StoreTooNew, match=r"9999.*knows 0002.*install the newer") as raised:
         open_store(url)
     assert raised.value.field == "store"
     with store._engine.connect() as connection:

@@ -38,7 +38,7 @@ class Size:
 
 @benchmark(
     {"evaluate_over_limit": "ratio", "evaluate_over_limit_per_cpu": "ratio"},
-    quick=Size(2, 200),
+    quick=Size(1, 200),
     full=Size(5, 600),
 )
 def evaluate_over_limit(size: Size) -> Series:
@@ -73,7 +73,7 @@ def _peak(models: Path, images: int) -> float:
         return server.peak_bytes
 
 
-@benchmark({"evaluate_rss_100k_over_1k": "ratio"}, quick=Size(1, 5000), full=Size(1, 100_000))
+@benchmark({"evaluate_rss_100k_over_1k": "ratio"}, quick=Size(1, 3000), full=Size(1, 100_000))
 def evaluate_memory(size: Size) -> Series:
     """The most memory of a fresh server that evaluates a tiny model; 5,000 in the quick run."""
     with tiny_model() as models:
@@ -96,7 +96,7 @@ class Rounds:
         "predict_p50_beside_evaluate_over_idle": "x time",
         "predict_p99_beside_evaluate_over_idle": "x time",
     },
-    quick=Rounds(2, 2),
+    quick=Rounds(1, 2),
     full=Rounds(4, 8),
 )
 def predict_beside_evaluate(size: Rounds) -> Series:

@@ -88,7 +88,7 @@ class Load:
         "overload_recovery_seconds": "s",
         "overload_memory_over_peak": "ratio",
     },
-    quick=Size(2, 5),
+    quick=Size(1, 4),
     full=Size(5, 15),
 )
 def overload(size: Size) -> Series:

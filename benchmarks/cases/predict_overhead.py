@@ -35,7 +35,7 @@ def _served(server: Server, seconds: float) -> Work:
 
 @benchmark(
     {"grpc_predict_over_inprocess": "ratio", "grpc_predict_over_inprocess_per_cpu": "ratio"},
-    quick=Size(3, 1.0),
+    quick=Size(2, 0.8),
     full=Size(7, 4),
 )
 def grpc_predict(size: Size) -> Series:

@@ -18,14 +18,14 @@ def _start(*flags: str) -> tuple[float, float]:
         return server.startup, server.startup + time.perf_counter() - start
 
 
-@benchmark({"startup_seconds": "s", "first_prediction_seconds": "s"}, quick=2, full=5)
+@benchmark({"startup_seconds": "s", "first_prediction_seconds": "s"}, quick=1, full=5)
 def startup(times: int) -> Series:
     """From the start of the process, with the zoo and no cache of compiled models."""
     started, predicted = zip(*(_start() for _ in range(times)), strict=True)
     return {"startup_seconds": started, "first_prediction_seconds": predicted}
 
 
-@benchmark({"startup_seconds_warm": "s", "first_prediction_seconds_warm": "s"}, quick=2, full=5)
+@benchmark({"startup_seconds_warm": "s", "first_prediction_seconds_warm": "s"}, quick=1, full=5)
 def warm_startup(times: int) -> Series:
     """The same, where a server before it left a cache of compiled models."""
     flag = flag_like(CACHE)

@@ -100,7 +100,7 @@ class MaskRun:
         self._objective = problem.objective
         self._steps = problem.steps
         self._tables = tables
-        self._batch = model.pool.settings.mask_batch
+        self._batch = model.pool.mask_batch(model.served)
         self._variant = Masked(MaskShape(self._batch, tables.rows.shape[2], tables.clip))
         self._pending: deque[Pending] = deque()
         self._constant: Feeds = {
@@ -225,7 +225,7 @@ class MaskedProblem:
     @classmethod
     def of(cls, size: Size, model: MaskedModel, objective: Objective, whole: Outputs) -> Self:
         """The problem of an image with these outputs."""
-        each = sum(values.nbytes for values in whole.values()) * model.pool.settings.mask_batch
+        each = sum(values.nbytes for values in whole.values()) * model.pool.mask_batch(model.served)
         steps = min(max(ROOM // max(each, 1), 1), STEPS) if objective.joined else 1
         return cls(size, model, objective, steps)
 

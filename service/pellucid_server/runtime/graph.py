@@ -146,6 +146,17 @@ def masked_graph(model: ServedModel, masks: MaskShape) -> ov.Model:
     return processor.build()
 
 
+def takes_batch(model: ServedModel, batch: int) -> bool:
+    """Whether it takes several images at once: some graphs' reshapes fix their number."""
+    graph = model.graph.clone()
+    port = image_input(model.spec, model.inputs)
+    try:
+        _fix_batch(graph, model, port.name, _image_shape(model, port, batch))
+    except InvalidInput:
+        return False
+    return all(_has_batch(each, batch) for each in graph.outputs)
+
+
 def _fix_batch(graph: ov.Model, model: ServedModel, image: str, shape: list[int]) -> None:
     """The shape of the image input, and its batch for all inputs that have one."""
     shapes = {image: shape}

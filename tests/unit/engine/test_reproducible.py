@@ -67,3 +67,24 @@ def test_maps_hardly_depend_on_the_batch(
 ) -> None:
     """In batches that do not divide 70 OpenVINO rounds otherwise: the same maps to 1e-6."""
     assert np.abs(explain(models, 1, 2, batch) - reference).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "streams", "batch"),
+    [
+        ("efficientnet-lite0", "f32", 2, 2),
+        ("efficientnet-lite0", "bf16", 2, 4),
+        ("efficientnet-lite0", "bf16", 1, 1),
+        ("efficientnet-lite0", "f16", 2, 1),
+        ("nanodet", "bf16", 2, 1),
+    ],
+)
+def test_masks_come_in_batches_where_no_predict_waits_and_the_model_takes_them(
+    models: ModelRepository, name: str, precision: str, streams: int, batch: int
+) -> None:
+    """Streams of one thread, and of two; NanoDet's reshapes fix its batch."""
+    specs = device_specs(["CPU"], streams, 2)
+    settings = PoolSettings(specs, Policy(), precision=precision, mask_batch=None)
+    pool = ModelPool(settings, Metrics())
+    assert pool.mask_batch(models.get(name, "")) == batch
+    pool.close()

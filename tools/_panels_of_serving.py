@@ -157,7 +157,7 @@ QUEUES = Row(
             "Units that wait",
             "short",
             {"{{priority}}": "sum by (priority) (pellucid_queue_length{<scope>})"},
-            "A unit is an inference, or up to eight masks.",
+            "A unit is an inference, or up to eight of masks.",
             stacked=True,
         ),
         Panel(

@@ -91,7 +91,7 @@ class Limits(Section):
     queue_interactive: PositiveInt = 1024
     """Inferences of Predict that wait; more are refused with RESOURCE_EXHAUSTED."""
     queue_explain: PositiveInt = 16384
-    """Units of Explain that wait, up to eight masks each; a running Explain waits for room, a
+    """Units of Explain that wait, up to eight inferences each; a running Explain waits for room, a
     new one is refused."""
     queue_bulk: PositiveInt = 16384
     """Inferences of evaluations that wait."""

@@ -110,7 +110,7 @@ def build_engine(settings: Settings, metrics: Metrics, tracer: Tracer | None = N
     tell_storage(metrics, uploads, state, settings.uploads.quota_bytes)
     places = Places(settings.data_roots, settings.datasets.remotes, uploads, data_limits)
     store = _store(settings, state)
-    planner = Planner(models, tasks, places)
+    planner = Planner(models, tasks, places, pool.batch)
     image_limits = ImageLimits(limits.image_pixels, limits.message_bytes)
     kept = settings.evaluations
     lease = kept.lease_seconds

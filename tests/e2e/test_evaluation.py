@@ -91,7 +91,7 @@ def test_a_classifier_is_measured(stub: Any, photos: str) -> None:
     assert accepted.total == 4
     assert accepted.request.dataset_format == "csv"
     assert accepted.model_version == "1"
-    assert accepted.request.batch == 1
+    assert accepted.request.batch in {1, 2}  # by the cores of the machine
     found = metrics(report)
     assert (found["top_1"], found["top_5"]) == (0.5, 0.75)
     assert (report.images, report.bad_annotations) == (4, 0)

@@ -1,12 +1,14 @@
 """Whether two served models are the same, wherever and whenever they were read."""
 
 import hashlib
+from weakref import WeakKeyDictionary
 
 import openvino as ov
 
 from pellucid_server.runtime.served import ServedModel
 
 BYTES = 16
+_KNOWN: WeakKeyDictionary[ServedModel, str] = WeakKeyDictionary()
 
 
 def model_digest(served: ServedModel) -> str:
@@ -14,6 +16,12 @@ def model_digest(served: ServedModel) -> str:
 
     Names of operations do not count: readers make some up.
     """
+    if served not in _KNOWN:
+        _KNOWN[served] = _digest(served)
+    return _KNOWN[served]
+
+
+def _digest(served: ServedModel) -> str:
     digest = hashlib.blake2b(served.spec.model_dump_json().encode(), digest_size=BYTES)
     for node in served.graph.get_ordered_ops():
         shapes = [str(output.get_partial_shape()) for output in node.outputs()]

@@ -146,15 +146,15 @@ def masked_graph(model: ServedModel, masks: MaskShape) -> ov.Model:
     return processor.build()
 
 
-def takes_batch(model: ServedModel, batch: int) -> bool:
-    """Whether it takes several images at once: some graphs' reshapes fix their number."""
+def batched_graph(model: ServedModel, batch: int) -> ov.Model | None:
+    """The model for several images at once; None where its reshapes fix their number."""
     graph = model.graph.clone()
     port = image_input(model.spec, model.inputs)
     try:
         _fix_batch(graph, model, port.name, _image_shape(model, port, batch))
     except InvalidInput:
-        return False
-    return all(_has_batch(each, batch) for each in graph.outputs)
+        return None
+    return graph if all(_has_batch(each, batch) for each in graph.outputs) else None
 
 
 def _fix_batch(graph: ov.Model, model: ServedModel, image: str, shape: list[int]) -> None:

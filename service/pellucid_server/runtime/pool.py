@@ -14,12 +14,12 @@ import structlog
 
 from pellucid_server.call import Call
 from pellucid_server.errors import ModelUnavailable
+from pellucid_server.runtime.batching import fastest_batch
 from pellucid_server.runtime.budget import Budget, Key
 from pellucid_server.runtime.compiled import Compiled
 from pellucid_server.runtime.compiler import Compiler
 from pellucid_server.runtime.device import Device, DeviceSpec
 from pellucid_server.runtime.dispatcher import Dispatcher
-from pellucid_server.runtime.graph import takes_batch
 from pellucid_server.runtime.lanes import SHARED, Lane, lanes_apart
 from pellucid_server.runtime.scheduling import Policy, Priority, Scheduler
 from pellucid_server.runtime.served import ServedModel
@@ -34,8 +34,6 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 NONE: Feeds = MappingProxyType({})
-FASTEST_BATCH = MappingProxyType({"f32": 2, "bf16": 4})
-"""Masks in one inference, by precision: measured on EfficientNet-Lite0."""
 PATIENCE = 0.05
 """Seconds between looks at whether a waiting caller hung up."""
 
@@ -48,7 +46,7 @@ class PoolSettings:
     policy: Policy
     precision: str = "f32"
     mask_batch: int | None = 1
-    """Masks in one inference; None: what is best, see `ModelPool.mask_batch`."""
+    """Masks in one inference; None: see `ModelPool.batch`."""
     cache: str = ""
     """Folder in which OpenVINO keeps compiled models between starts."""
     memory_bytes: int | None = None
@@ -76,7 +74,7 @@ class ModelPool:
             for spec in settings.devices
         ]
         self._budget = Budget(settings.memory_bytes)
-        self._mask_batches: WeakKeyDictionary[ServedModel, int] = WeakKeyDictionary()
+        self._batches: WeakKeyDictionary[ServedModel, int] = WeakKeyDictionary()
         self._tell_limits()
         self._dispatcher = Dispatcher(
             self.devices,
@@ -156,21 +154,22 @@ class ModelPool:
         unit = Unit(model, variant, feeds, call, priority, images, series)
         return self._dispatcher.submit(unit, job)
 
-    def mask_batch(self, model: ServedModel) -> int:
-        """Masks in one inference of a model.
+    def batch(self, model: ServedModel) -> int:
+        """Images in one inference of a model that explanations and evaluations ask for.
 
         Where a Predict waits for the inference that runs, one; where it does not, as many as are
         fastest on CPUs, for models that take as many.
         """
-        if self.settings.mask_batch is not None:
-            return self.settings.mask_batch
         if not all(spec.single for spec in self.settings.devices):
             return 1
-        if model not in self._mask_batches:
+        if model not in self._batches:
             precision = model.spec.precision or self.settings.precision
-            fastest = FASTEST_BATCH.get(precision, 1)
-            self._mask_batches[model] = fastest if takes_batch(model, fastest) else 1
-        return self._mask_batches[model]
+            self._batches[model] = fastest_batch(model, precision)
+        return self._batches[model]
+
+    def mask_batch(self, model: ServedModel) -> int:
+        """Masks in one inference of a model: those of the settings, if they have any."""
+        return self.settings.mask_batch or self.batch(model)
 
     def masks_seconds(self, model: ServedModel, masks: int) -> float:
         """How long so many masks will take on all devices; 0 before any ran."""

@@ -12,10 +12,10 @@ from openvino import opset13 as ops
 from pellucid_server.errors import InvalidInput
 from pellucid_server.runtime.graph import (
     MaskShape,
+    batched_graph,
     image_graph,
     masked_graph,
     normalizer_graph,
-    takes_batch,
 )
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec
@@ -203,7 +203,7 @@ def test_outputs_of_one_image_need_no_batch() -> None:
     graph = ov.Model([ops.result(rows), ops.result(mean)], [image], "rows")
     free = ServedModel(**{**vars(model), "graph": graph})
     masked_graph(free, MaskShape(1, 3))
-    assert not takes_batch(free, 4)
+    assert batched_graph(free, 4) is None
     with pytest.raises(InvalidInput, match="mask_batch"):
         masked_graph(free, MaskShape(4, 3))
 
@@ -216,7 +216,7 @@ def test_a_batch_that_the_graph_cannot_take_is_refused() -> None:
     graph = ov.Model([ops.result(ops.concat([image, one], 1))], [image], "joined")
     fixed = ServedModel(**{**vars(model), "graph": graph})
     masked_graph(fixed, MaskShape(1, 3))
-    assert not takes_batch(fixed, 4)
+    assert batched_graph(fixed, 4) is None
     with pytest.raises(InvalidInput, match="mask_batch") as caught:
         masked_graph(fixed, MaskShape(4, 3))
     assert caught.value.field == "model_name"
@@ -230,7 +230,7 @@ def test_models_that_fix_their_batch_are_refused_in_batches() -> None:
     graph = ov.Model([ops.result(folded)], [image], "folded")
     fixed = ServedModel(**{**vars(model), "graph": graph})
     masked_graph(fixed, MaskShape(1, 3))
-    assert takes_batch(model, 4)
-    assert not takes_batch(fixed, 4)
+    assert batched_graph(model, 4) is not None
+    assert batched_graph(fixed, 4) is None
     with pytest.raises(InvalidInput, match="mask_batch"):
         masked_graph(fixed, MaskShape(4, 3))

@@ -32,6 +32,11 @@ class Board:
         with self._changed:
             return sum(max(each.total - each.done, 0) for each in self._latest.values())
 
+    def appears(self, name: str, patience: float) -> None:
+        """Waits until an evaluation runs here, or patience ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: name in self._latest, patience)
+
     def latest(self, name: str, seen: Progress | None, patience: float) -> Progress | None:
         """Waits for something newer than `seen`; None where it does not run here."""
         until = time.monotonic() + patience

@@ -98,16 +98,23 @@ class Judge:
         return Ready(place, sample, _digest(data, sample), parameters, prepared, decoded)
 
     def _answers(self, ready: Sequence[Ready]) -> list[tuple[Any, float]]:
-        """What the model says of each, and the seconds of inference."""
-        if len(ready) < 2:
+        """What the model says of each, and the seconds of inference.
+
+        An image's place in an inference follows from its place in the set: where a kernel rounds
+        otherwise from place to place, an evaluation that was resumed still has the same rows.
+        """
+        batch = self._plan.request.batch
+        if batch == 1 or not ready:
             return [self._answer(each) for each in ready]
-        name, batch = self._plan.task.image.name, self._plan.request.batch
-        pixels = np.concatenate([each.prepared.feeds[name] for each in ready])
-        filled = np.pad(pixels, [(0, batch - len(ready))] + [(0, 0)] * (pixels.ndim - 1))
-        outputs, seconds = self._infer(OfImage(batch), {name: filled}, len(ready))
+        name = self._plan.task.image.name
+        first = ready[0].prepared.feeds[name]
+        pixels = np.zeros((batch, *first.shape[1:]), first.dtype)
+        for each in ready:
+            pixels[each.place % batch] = each.prepared.feeds[name][0]
+        outputs, seconds = self._infer(OfImage(batch), {name: pixels}, len(ready))
         return [
-            (self._read(each, _part(outputs, place)), seconds / len(ready))
-            for place, each in enumerate(ready)
+            (self._read(each, _part(outputs, each.place % batch)), seconds / len(ready))
+            for each in ready
         ]
 
     def _answer(self, each: Ready) -> tuple[Any, float]:

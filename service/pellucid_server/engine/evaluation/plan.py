@@ -62,6 +62,8 @@ class Planner:
     models: ModelRepository
     tasks: TaskModels
     places: Places
+    batch: Callable[[ServedModel], int] = lambda _: 1
+    """Images in one inference where the caller leaves it open, of a model that takes several."""
 
     def plan(self, request: EvaluationRequest, check: Callable[[], None]) -> Plan:
         """What a request means; `check` may raise to give up.
@@ -70,7 +72,7 @@ class Planner:
             PellucidError: of any kind, with the field at fault.
         """
         served, task = self._model(request)
-        _check_batch(request.batch, task)
+        batch = self._batch(request.batch, served, task)
         files = open_dataset_files(request.dataset, self.places, check)
         layout = find_format(files, task.task, request.dataset_format)
         judged = EVALUATORS.get(task.task)
@@ -91,6 +93,7 @@ class Planner:
                 model_name=served.name,
                 model_version=str(served.version),
                 dataset_format=layout.name,
+                batch=batch,
             ),
             served,
             task,
@@ -98,6 +101,22 @@ class Planner:
             lambda: take(lambda: layout.read(files, task.task, parameters), request.subset),
             lambda: evaluator(task.task, options),
         )
+
+    def _batch(self, wanted: int, served: ServedModel, task: TaskModel[Any, Any]) -> int:
+        """The caller's, or ours."""
+        if not 0 <= wanted <= MOST_BATCH:
+            raise InvalidInput(
+                f"batch is {wanted}: give 1 to {MOST_BATCH}, or 0 to leave it to the server",
+                field="batch",
+            )
+        if wanted > 1 and not _takes_batches(task):
+            raise InvalidInput(
+                f"this {task.task} model takes one image at a time here: set batch to 1",
+                field="batch",
+            )
+        if wanted:
+            return wanted
+        return self.batch(served) if _takes_batches(task) else 1
 
     def _model(self, request: EvaluationRequest) -> tuple[ServedModel, TaskModel[Any, Any]]:
         served = self.models.get(request.model_name, request.model_version)
@@ -135,15 +154,6 @@ def threshold_of(request: EvaluationRequest, task: TaskModel[Any, Any]) -> float
             f"threshold is {request.threshold:g}: give a value from 0 to 1", field="threshold"
         )
     return request.threshold
-
-
-def _check_batch(batch: int, task: TaskModel[Any, Any]) -> None:
-    if not 1 <= batch <= MOST_BATCH:
-        raise InvalidInput(f"batch is {batch}: give 1 to {MOST_BATCH}", field="batch")
-    if batch > 1 and not _takes_batches(task):
-        raise InvalidInput(
-            f"this {task.task} model takes one image at a time here: set batch to 1", field="batch"
-        )
 
 
 def _takes_batches(task: TaskModel[Any, Any]) -> bool:

@@ -37,7 +37,8 @@ class EvaluationRequest:
     parameters: Mapping[str, str] = field(default_factory=dict)
     threshold: float | None = None
     preprocess: PreprocessOverride | None = None
-    batch: int = 1
+    batch: int = 0
+    """Images of one inference; 0: the planner chooses."""
     progress_interval: float = 0.25
     trace: str = ""
     """The span of the call that asked for it, as a W3C traceparent; "": none."""

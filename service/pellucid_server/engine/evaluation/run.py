@@ -76,13 +76,13 @@ class Runner:
     def __post_init__(self) -> None:
         self.metrics.evaluation_images_left.of_one(lambda: self.board.left)
 
-    def try_out(self, plan: Plan) -> None:
-        """Compiles what the model's owner did not provide for: nothing else tells if that works.
+    def try_out(self, plan: Plan, request: EvaluationRequest) -> None:
+        """Compiles what the caller changed of a model: nothing else tells if that works.
 
         Raises:
             InvalidInput: it does not.
         """
-        asked = {"preprocess": plan.request.preprocess, "batch": plan.request.batch > 1}
+        asked = {"preprocess": request.preprocess, "batch": request.batch > 1}
         field_name = next((name for name, given in asked.items() if given), None)
         if field_name is None:
             return
@@ -228,13 +228,13 @@ class Runner:
     def _rows(self, plan: Plan, hold: Hold) -> Generator[list[Row] | None, None, None]:
         judge = Judge(self.pool, plan, plan.evaluator(), self.limits, hold.call)
         left = hold.checked(islice(enumerate(plan.rows()), hold.claimed.next_index, None))
-        items = batched(left, plan.request.batch)
         ahead = AHEAD * self.pool.workers
         with ThreadPoolExecutor(ahead, "evaluate") as threads:
             with self.care.taken(hold):
                 if hold.careful:
-                    some = islice(items, CHUNK + ahead)
+                    some = islice(batched(left, 1), CHUNK + ahead)
                     yield from in_order(threads, judge.rows, some, ahead=1, pulse=PULSE)
+            items = batched(left, plan.request.batch)
             with self.care.computing(hold.claimed.name):
                 yield from in_order(threads, judge.rows, items, ahead=ahead, pulse=PULSE)
 

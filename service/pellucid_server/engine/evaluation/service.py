@@ -93,7 +93,7 @@ class Evaluations:
         if call.span is not None:
             request = replace(request, trace=call.span.parent)
         plan = self.planner.plan(request, call.check)
-        self.runner.try_out(plan)
+        self.runner.try_out(plan, request)
         total = plan.count(call.check)
         evaluation = self.store.create(
             NewEvaluation(
@@ -191,7 +191,7 @@ class Evaluations:
                 seen = latest
                 yield replace(seen, elapsed=age.seconds)
             if here is None and evaluation.state not in ENDED:
-                call.cancelled.wait(min(max(interval, LOOK / 4), LOOK))
+                self.runner.board.appears(evaluation.name, min(max(interval, LOOK / 4), LOOK))
         return evaluation
 
     def _work(self) -> None:

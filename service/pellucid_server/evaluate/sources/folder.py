@@ -49,19 +49,28 @@ class Folder(Files):
         return self._place(path).is_file()
 
     def open(self, path: str) -> BinaryIO:
-        place = self._place(path)
         try:
-            # The path was resolved: a link in it now was put there since, and is not followed.
-            # A pipe would block: it is opened without waiting and then refused.
-            handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            # A handle of the place alone: nothing is opened before it is known to be allowed,
+            # and what is opened then is what was looked at, whatever the path leads to by now.
+            place = os.open(f"{self._root}/{checked_path(path)}", os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
             raise failure(error, path, self.name) from error
         try:
-            self._check(handle, place, path)
-        except BaseException:
-            os.close(handle)
-            raise
-        return os.fdopen(handle, "rb")
+            return self._opened(place, path)
+        except OSError as error:
+            raise failure(error, path, self.name) from error
+        finally:
+            os.close(place)
+
+    def _opened(self, place: int, path: str) -> BinaryIO:
+        within = f"/proc/self/fd/{place}"
+        self._check_within(os.readlink(within), path)  # noqa: PTH115 - as text, see `_place`
+        mode = os.fstat(place).st_mode
+        if stat.S_ISDIR(mode):
+            raise absent(path, self.name)
+        if not stat.S_ISREG(mode):
+            raise InvalidInput(f"{path[:200]!r} is no regular file", field=FIELD)
+        return os.fdopen(os.open(within, os.O_RDONLY | os.O_CLOEXEC), "rb")
 
     def size(self, path: str) -> int:
         place = self._place(path)
@@ -79,21 +88,15 @@ class Folder(Files):
             resolved = os.path.realpath(f"{self._root}/{checked_path(path)}")
         except OSError as error:  # a link when it was looked at, and none when it was read
             raise _moved(path) from error
+        self._check_within(resolved, path)
+        return Path(resolved)
+
+    def _check_within(self, resolved: str, path: str) -> None:
         if not any(_is_within(resolved, folder) for folder in self._within):
             raise OutsideRoot(
                 f"the link {path[:200]!r} leads out of the folders that this server may read",
                 field=FIELD,
             )
-        return Path(resolved)
-
-    def _check(self, handle: int, place: Path, path: str) -> None:
-        if os.readlink(f"/proc/self/fd/{handle}") != str(place):  # noqa: PTH115 - as above
-            raise _moved(path)
-        mode = os.fstat(handle).st_mode
-        if stat.S_ISDIR(mode):
-            raise absent(path, self.name)
-        if not stat.S_ISREG(mode):
-            raise InvalidInput(f"{path[:200]!r} is no regular file", field=FIELD)
 
     @contextmanager
     def _scan(self, under: str) -> Iterator[Iterator["os.DirEntry[str]"]]:

@@ -50,7 +50,7 @@ def decode_evaluation(message: evaluation_pb2.EvaluateDatasetRequest) -> Evaluat
         parameters=dict(message.parameters),
         threshold=message.threshold if message.HasField("threshold") else None,
         preprocess=_preprocess(message) if message.HasField("preprocess") else None,
-        batch=message.batch or EvaluationRequest.batch,
+        batch=message.batch,
         progress_interval=interval,
     )
 

@@ -51,6 +51,18 @@ def test_who_waits_hears_of_the_end_at_once() -> None:
     assert board.latest("e", seen, 60) is None
 
 
+def test_who_waits_for_a_beginning_hears_of_it_at_once() -> None:
+    board, start = Board(), time.monotonic()
+    threading.Timer(0.02, board.post, ("e", progress(0))).start()
+    board.appears("e", 60)
+    assert board.latest("e", None, 0) == progress(0)
+    assert time.monotonic() - start < 30
+
+
+def test_a_beginning_is_not_waited_for_without_end() -> None:
+    Board().appears("e", 0.01)
+
+
 def test_evaluations_do_not_mix() -> None:
     board = Board()
     board.post("one", progress(1))

@@ -51,7 +51,7 @@ def rows_of(planner: Planner, pool: ModelPool, dataset: str, **settings: Any) ->
     request = asked(dataset, **settings)
     judge = judge_of(planner, pool, request)
     items = list(enumerate(planner.plan(request, lambda: None).rows()))
-    size = request.batch
+    size = request.batch or 1
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     return [row for batch in batches for row in judge.rows(batch)]
 
@@ -93,6 +93,21 @@ def test_images_judged_together_get_the_same_rows(
         keep: dict[str, Any] = {"seconds": 0, "predicted": None, "annotated": None}
         keep |= {"score": None, "detail": {}}
         assert replace(one, **keep) == replace(other, **keep)
+
+
+@pytest.mark.parametrize("begin", [1, 2, 3])
+def test_rows_do_not_depend_on_which_image_came_first(
+    planner: Planner, pool: ModelPool, listed: str, begin: int
+) -> None:
+    """An evaluation that is resumed at any image: the same confidences to the last bit."""
+    request = asked(listed, batch=4)
+    judge = judge_of(planner, pool, request)
+    items = list(enumerate(planner.plan(request, lambda: None).rows()))
+    whole, resumed = judge.rows(items), judge.rows(items[begin:])
+    alone = [judge.rows([item])[0] for item in items[begin:]]
+    expected = [replace(row, seconds=0) for row in whole[begin:]]
+    assert [replace(row, seconds=0) for row in resumed] == expected
+    assert [replace(row, seconds=0) for row in alone] == expected
 
 
 def test_the_digest_is_of_the_image_and_its_annotation(

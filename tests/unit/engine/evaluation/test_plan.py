@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pellucid_server.evaluate.subset import Subset
 from pellucid_server.runtime.pool import ModelPool
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec
-from pellucid_server.types import Port
+from pellucid_server.types import ANY, Port
 
 from .conftest import asked, picture, write_folders, write_list
 
@@ -52,6 +53,20 @@ def test_what_was_left_out_is_filled_in(planner: Planner, twelve: str) -> None:
     assert plan.request.model_version == "1"
     assert plan.request.dataset_format == "imagenet"
     assert plan.count(nothing) == 12
+
+
+@pytest.mark.parametrize(
+    ("model", "asked_for", "batch"), [("quarters", 0, 3), ("quarters", 2, 2), ("free", 0, 1)]
+)
+def test_the_server_chooses_a_batch_where_the_caller_does_not(
+    planner: Planner, models: Any, twelve: str, model: str, asked_for: int, batch: int
+) -> None:
+    """For models of images of one size; what it chose is kept with the request."""
+    any_size = (Port("image", "FP32", (ANY, 3, ANY, ANY)),)
+    models._models["free"] = replace(models.get("quarters"), name="free", inputs=any_size)
+    choosing = replace(planner, batch=lambda _: 3)
+    request = EvaluationRequest(model, twelve, batch=asked_for)
+    assert choosing.plan(request, nothing).request.batch == batch
 
 
 def test_rows_are_read_anew_each_time(planner: Planner, twelve: str) -> None:

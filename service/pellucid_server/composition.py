@@ -16,6 +16,7 @@ from pellucid_server.engine.engine import Engine
 from pellucid_server.engine.evaluation.board import Board
 from pellucid_server.engine.evaluation.care import Care
 from pellucid_server.engine.evaluation.comparer import Comparer
+from pellucid_server.engine.evaluation.courtesy import Courtesy
 from pellucid_server.engine.evaluation.optimizer import EvaluatedOptimizer
 from pellucid_server.engine.evaluation.plan import Planner
 from pellucid_server.engine.evaluation.renderer import Renderer
@@ -96,10 +97,11 @@ def build_engine(settings: Settings, metrics: Metrics, tracer: Tracer | None = N
     )
     limits = settings.limits
     sources = SourceReader(settings.data_roots, limits.image_pixels, limits.message_bytes, metrics)
+    cores = settings.threads or os.cpu_count() or 1
     promises = Promises(
         limits.wait_seconds,
         workers=pool.workers,
-        cores=settings.threads or os.cpu_count() or 1,
+        cores=cores,
         weights=pool.settings.policy.weights,
     )
     metrics.expected_wait.set_function(promises.expected)
@@ -115,7 +117,10 @@ def build_engine(settings: Settings, metrics: Metrics, tracer: Tracer | None = N
     kept = settings.evaluations
     lease = kept.lease_seconds
     care = Care(kept.crashes, suspects.evaluating)
-    runner = Runner(store, planner, pool, image_limits, Board(), lease, metrics, tracer, care)
+    courtesy = Courtesy(max(cores // 2, 1), promises.make_way)
+    runner = Runner(
+        store, planner, pool, image_limits, Board(), lease, metrics, tracer, care, courtesy
+    )
     owner = f"{socket.gethostname()}-{os.getpid()}"
     optimizer = ModelOptimizer(models, tasks, Optimizer(settings.model_repository))
     return Engine(

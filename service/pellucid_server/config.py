@@ -320,9 +320,9 @@ class Settings(Section):
     streams: PositiveInt | None = None
     """Inferences at once for each model; none: one for each core, at most 8."""
     mask_batch: PositiveInt | None = None
-    """Masks in one inference; none: 2 in f32 and 4 in bf16 where a Predict does not wait for them
-    (see scheduling.md) and the model takes as many, else 1. GPUs want more. Another number rounds
-    otherwise, by less than 1e-6."""
+    """Masks in one inference; none: 2 in f32 and 4 in bf16 for light models that take as many,
+    where a Predict does not wait for them (see scheduling.md), else 1. GPUs want more. Another
+    number rounds otherwise, by less than 1e-6."""
     model_cache: Path | None = None
     """Folder in which compiled models are kept between starts; none: nowhere."""
     memory_bytes: PositiveInt | None = None

@@ -101,7 +101,8 @@ class Promises:
         self._longest = longest
         self._workers = workers
         self._cores = cores
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed, self._none = threading.Condition(lock), threading.Condition(lock)
         self._next, self._whole = Work(weights or {}), Work(weights or {})
         self._seconds: WeakKeyDictionary[ServedModel, float] = WeakKeyDictionary()
 
@@ -142,6 +143,11 @@ class Promises:
         finally:
             with self._changed:
                 self._finish(promise)
+
+    def make_way(self, longest: float) -> None:
+        """Waits until there are no calls, so many seconds at most."""
+        with self._none:
+            self._none.wait_for(lambda: not self._next.calls, longest)
 
     def done(self, model: ServedModel, promise: Promise, device: float, cpu: float) -> None:
         """An input is done, in so many seconds of a device and of a core."""
@@ -201,6 +207,8 @@ class Promises:
         self._take(promise, promise.left)
         for work in (self._next, self._whole):
             work.end(promise.tenant)
+        if not self._next.calls:
+            self._none.notify_all()
 
     def _shown(self, promise: Promise) -> float:
         """What other single inputs may have to wait for: no more of a call is queued at once."""

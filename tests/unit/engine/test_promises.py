@@ -187,3 +187,33 @@ def test_who_hangs_up_waits_no_longer(promises: Promises) -> None:
         threading.Timer(0.02, call.cancelled.set).start()
         with pytest.raises(Cancelled):
             stack.enter_context(promises.give(SLOW, 1, call, patient=True))
+
+
+def test_who_makes_way_goes_on_when_the_last_call_ended(promises: Promises) -> None:
+    went = threading.Event()
+
+    def background() -> None:
+        promises.make_way(60)
+        went.set()
+
+    with ExitStack() as stack:
+        begin(stack, promises, 2)
+        thread = threading.Thread(target=background)
+        thread.start()
+        assert not went.wait(0.05)
+    assert went.wait(30)
+    thread.join()
+
+
+def test_who_makes_way_waits_for_nobody_where_nobody_is(promises: Promises) -> None:
+    start = time.monotonic()
+    promises.make_way(60)
+    assert time.monotonic() - start < 30
+
+
+def test_way_is_made_for_a_moment_only(promises: Promises) -> None:
+    """Calls that follow each other without end keep nobody from going on."""
+    with ExitStack() as stack:
+        begin(stack, promises, 1)
+        promises.make_way(0.01)
+        assert promises.expected() > 0

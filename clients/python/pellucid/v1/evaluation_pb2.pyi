@@ -183,7 +183,9 @@ class EvaluateDatasetRequest(google.protobuf.message.Message):
     unset: the model's own. Curves and mean average precision take all.
     """
     batch: builtins.int
-    """Images of one inference; 0: 1. Only models that take one input and answer in one run."""
+    """Images of one inference; 0: the server chooses, and says what in the evaluation's request.
+    More than 1 only for models that take one input and answer in one run.
+    """
     @property
     def subset(self) -> global___Subset:
         """Which images; unset: all."""

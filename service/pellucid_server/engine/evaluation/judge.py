@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid_server.call import Call
+from pellucid_server.engine.evaluation.courtesy import Courtesy
 from pellucid_server.engine.evaluation.plan import Plan, takes_several_runs
 from pellucid_server.engine.evaluation.samples import ImageLimits, SampleReader
 from pellucid_server.errors import (
@@ -53,13 +54,21 @@ class Judge:
     """Judges a few items at a time; safe in several threads at once."""
 
     def __init__(
-        self, pool: ModelPool, plan: Plan, evaluator: Evaluator, limits: ImageLimits, call: Call
+        self,
+        pool: ModelPool,
+        plan: Plan,
+        evaluator: Evaluator,
+        limits: ImageLimits,
+        call: Call,
+        *,
+        courtesy: Courtesy,
     ) -> None:
         self._pool = pool
         self._plan = plan
         self._evaluator = evaluator
         self._reader = SampleReader(plan, evaluator, limits)
         self._call = call
+        self._courtesy = courtesy
         self._several = takes_several_runs(plan.task)
 
     def rows(self, items: Sequence[Item]) -> list[Row]:
@@ -78,7 +87,8 @@ class Judge:
     def _ready(self, place: int, each: Sample | Flaw) -> Ready | Row:
         try:
             if isinstance(each, Sample):
-                return self._prepared(place, each)
+                with self._courtesy.reading():
+                    return self._prepared(place, each)
             reason = each.reason
         except UNUSABLE as error:
             reason = _reason(error)

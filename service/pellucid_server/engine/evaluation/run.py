@@ -12,6 +12,7 @@ import structlog
 
 from pellucid_server.engine.evaluation.board import Board
 from pellucid_server.engine.evaluation.care import Care
+from pellucid_server.engine.evaluation.courtesy import Courtesy
 from pellucid_server.engine.evaluation.hold import Draining, Hold
 from pellucid_server.engine.evaluation.judge import ImageLimits, Judge, storable
 from pellucid_server.engine.evaluation.pipeline import batched, in_order
@@ -70,6 +71,7 @@ class Runner:
     metrics: Metrics = field(default_factory=Metrics)
     tracer: Tracer | None = None
     care: Care = field(default_factory=Care)
+    courtesy: Courtesy = field(default_factory=Courtesy)
     draining: threading.Event = field(default_factory=threading.Event)
     _held: set[Hold] = field(default_factory=set)
 
@@ -226,7 +228,8 @@ class Runner:
         self.board.post(chunk.name, tally.progress())
 
     def _rows(self, plan: Plan, hold: Hold) -> Generator[list[Row] | None, None, None]:
-        judge = Judge(self.pool, plan, plan.evaluator(), self.limits, hold.call)
+        evaluator = plan.evaluator()
+        judge = Judge(self.pool, plan, evaluator, self.limits, hold.call, courtesy=self.courtesy)
         left = hold.checked(islice(enumerate(plan.rows()), hold.claimed.next_index, None))
         ahead = AHEAD * self.pool.workers
         with ThreadPoolExecutor(ahead, "evaluate") as threads:

@@ -10,6 +10,7 @@ import pytest
 from openvino import opset13 as ops
 
 from pellucid_server.call import Call
+from pellucid_server.engine.evaluation.courtesy import Courtesy
 from pellucid_server.engine.evaluation.judge import Judge
 from pellucid_server.engine.evaluation.plan import Planner
 from pellucid_server.engine.evaluation.request import EvaluationRequest
@@ -29,7 +30,7 @@ def judge_of(
     planner: Planner, pool: ModelPool, request: EvaluationRequest, call: Call | None = None
 ) -> Judge:
     plan = planner.plan(request, lambda: None)
-    return Judge(pool, plan, plan.evaluator(), LIMITS, call or Call())
+    return Judge(pool, plan, plan.evaluator(), LIMITS, call or Call(), courtesy=Courtesy())
 
 
 @pytest.fixture
@@ -268,7 +269,7 @@ def test_rows_of_a_table_are_judged_without_images(
     (data / "houses" / "houses.csv").write_text("a,b,target\n1,2,4\n3,1,8\n3,x,7\n")
     request = EvaluationRequest("table", "houses")
     plan = planner.plan(request, lambda: None)
-    judge = Judge(pool, plan, plan.evaluator(), LIMITS, Call())
+    judge = Judge(pool, plan, plan.evaluator(), LIMITS, Call(), courtesy=Courtesy())
     first, second, bad = (judge.rows([item])[0] for item in enumerate(plan.rows()))
     assert (first.score, second.score) == (0.0, -1.0)
     assert first.path == "houses.csv:2"

@@ -14,6 +14,7 @@ import pytest
 from openvino import opset13 as ops
 
 from pellucid_server.call import Call
+from pellucid_server.engine.evaluation.courtesy import Courtesy
 from pellucid_server.engine.evaluation.judge import Judge
 from pellucid_server.engine.evaluation.panels import PAINTERS
 from pellucid_server.engine.evaluation.plan import Planner
@@ -167,7 +168,7 @@ class Gallery:
         claimed = self.store.claim("test", 60)
         assert claimed is not None
         pool = self.renderer.explainer.pool
-        judge = Judge(pool, plan, plan.evaluator(), LIMITS, Call())
+        judge = Judge(pool, plan, plan.evaluator(), LIMITS, Call(), courtesy=Courtesy())
         rows = [row for item in enumerate(plan.rows()) for row in judge.rows([item])]
         self.store.append(name, claimed.token, rows)
         return name

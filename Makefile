@@ -87,7 +87,7 @@ fuzz: $(VENV)/.dev  ## Random requests, pictures and files for minutes each
 bench: $(VENV)/.dev  ## Measure everything, print one table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(VENV)/.dev  ## The same names, roughly, in two and a half minutes
+bench-quick: $(VENV)/.dev  ## The same names, roughly, in under two minutes
 	$(BIN)/python -m benchmarks --quick
 
 lint: $(VENV)/.dev

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks import cases
 from benchmarks.frame import BENCHMARKS, Benchmark, Result
+from benchmarks.offline import stay_offline
 from benchmarks.report import machine, save, table
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -26,6 +27,7 @@ console = Console(width=None if sys.stdout.isatty() else 120)
 
 def load() -> list[Benchmark]:
     """Every benchmark of `cases`, in alphabetical order of the files."""
+    stay_offline()
     for module in sorted(pkgutil.iter_modules(cases.__path__), key=lambda each: each.name):
         importlib.import_module(f"benchmarks.cases.{module.name}")
     return BENCHMARKS

@@ -33,10 +33,11 @@ def photos(count: int, data: bytes | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as root:
         first = Path(root) / "photo.jpg"
         first.write_bytes(data)
+        folders = [Path(root) / "set" / label for label in LABELS]
+        for folder in folders:
+            folder.mkdir(parents=True)
         for index in range(count):
-            folder = Path(root) / "set" / LABELS[index % len(LABELS)]
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{index:07}.jpg").symlink_to("../../photo.jpg")
+            (folders[index % len(folders)] / f"{index:07}.jpg").symlink_to("../../photo.jpg")
         yield Path(root)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 RESNET = "resnet50-shaped"
@@ -45,10 +46,10 @@ class Layers:
         """A convolution with a bias, as batch normalisation leaves it once folded."""
         channels = x.get_partial_shape()[1].get_length()
         std = gain / np.sqrt(channels * kernel * kernel)
-        weights = self.random.normal(0, std, (width, channels, kernel, kernel))
+        weights = self._normal(std, width, channels, kernel, kernel)
         pads = [kernel // 2] * 2
-        made = ops.convolution(x, weights.astype(np.float32), [stride] * 2, pads, pads, [1, 1])
-        bias = self.random.normal(0, 0.1, (1, width, 1, 1)).astype(np.float32)
+        made = ops.convolution(x, weights, [stride] * 2, pads, pads, [1, 1])
+        bias = self._normal(0.1, 1, width, 1, 1)
         return ops.add(made, bias)
 
     def block(self, x: ov.Output, width: int, stride: int) -> ov.Output:
@@ -66,8 +67,11 @@ class Layers:
         """Mean over all places, and a score for each class."""
         pooled = ops.reduce_mean(x, np.asarray([2, 3]), keep_dims=False)
         features = pooled.get_output_shape(0)[1]
-        weights = self.random.normal(0, 3 / np.sqrt(features), (features, CLASSES))
-        return ops.matmul(pooled, weights.astype(np.float32), False, False)
+        weights = self._normal(3 / np.sqrt(features), features, CLASSES)
+        return ops.matmul(pooled, weights, False, False)
+
+    def _normal(self, std: float, *shape: int) -> NDArray[np.float32]:
+        return self.random.standard_normal(shape, np.float32) * np.float32(std)
 
 
 def resnet50() -> ov.Model:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -20,7 +21,7 @@ class Worker:
     """A script that answers each question with what it did: units, seconds, cpu."""
 
     def __init__(self, module: str, *arguments: object, python: str = sys.executable) -> None:
-        command = [python, "-m", module, *map(str, arguments)]
+        command = [python, "-m", "benchmarks.offline", module, *map(str, arguments)]
         environment = {**os.environ, "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
         self._module = module
         self._process = subprocess.Popen(
@@ -59,7 +60,11 @@ class Worker:
         traceback: TracebackType | None,
     ) -> None:
         self._process.kill()  # it has answered all: leaving in order may take OpenVINO for ever
-        self._process.communicate()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None  # noqa: S101  # piped above
+            with suppress(BrokenPipeError):
+                pipe.close()
+        self._process.wait()  # not for the end of its output: what it started may still hold that
 
 
 def answer(work: Callable[..., float]) -> None:

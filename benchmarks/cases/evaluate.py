@@ -18,7 +18,11 @@ CALLERS = 6
 PRECISION = "f32"
 MODEL_FILE = MODELS / CLASSIFIER / "1" / "model.xml"
 RATE = 10
+WARM = 0.5
+"""Seconds that an evaluation runs before predictions come beside it."""
 FEW = 1000
+PLENTY = 8000
+"""More images than are evaluated beside the predictions."""
 
 
 def _evaluate(server: Server, model: str) -> Work:
@@ -73,9 +77,9 @@ def _peak(models: Path, images: int) -> float:
         return server.peak_bytes
 
 
-@benchmark({"evaluate_rss_100k_over_1k": "ratio"}, quick=Size(1, 3000), full=Size(1, 100_000))
+@benchmark({"evaluate_rss_100k_over_1k": "ratio"}, quick=Size(1, 2000), full=Size(1, 100_000))
 def evaluate_memory(size: Size) -> Series:
-    """The most memory of a fresh server that evaluates a tiny model; 5,000 in the quick run."""
+    """The most memory of a fresh server that evaluates a tiny model; 2,000 in the quick run."""
     with tiny_model() as models:
         pairs = interleave(
             size.pairs, lambda: _peak(models, size.images), lambda: _peak(models, FEW)
@@ -96,13 +100,13 @@ class Rounds:
         "predict_p50_beside_evaluate_over_idle": "x time",
         "predict_p99_beside_evaluate_over_idle": "x time",
     },
-    quick=Rounds(1, 2),
+    quick=Rounds(1, 1),
     full=Rounds(4, 8),
 )
 def predict_beside_evaluate(size: Rounds) -> Series:
     """Predictions come at fixed times from one client; an evaluation runs beside them."""
     with (
-        photos(100_000) as root,
+        photos(PLENTY) as root,
         serving("--precision=bf16", f"--data-roots={root}") as server,
     ):
         _phase(server, 0.5)
@@ -125,7 +129,7 @@ def _phase(server: Server, seconds: float) -> Latencies:
 def _beside(server: Server, seconds: float) -> Latencies:
     with server.client.evaluate("set", model=CLASSIFIER, cancel_on_disconnect=True) as stream:
         next(iter(stream))
-        time.sleep(1)
+        time.sleep(WARM)
         latencies = _phase(server, seconds)
         stream.cancel()
     return latencies

@@ -17,11 +17,11 @@ class Size:
     masks: int
 
 
-@benchmark({"cpu_per_mask_n10000_over_n250": "x time"}, quick=Size(1, 1500), full=Size(1, 10_000))
+@benchmark({"cpu_per_mask_n10000_over_n250": "x time"}, quick=Size(1, 500), full=Size(1, 10_000))
 def linearity(size: Size) -> Series:
     """Processor time of a mask: 1, where the work does not grow with what was done before.
 
-    1,500 masks in the quick run.
+    500 masks in the quick run.
     """
     with serving("--precision=bf16") as server:
         server.explain(COFFEE, num_masks=32)

@@ -23,8 +23,8 @@ def _peak(masks: int) -> float:
         return server.peak_bytes
 
 
-@benchmark({"rss_n10000_over_n100": "ratio"}, quick=Size(1, 1000), full=Size(1, 10_000))
+@benchmark({"rss_n10000_over_n100": "ratio"}, quick=Size(1, 500), full=Size(1, 10_000))
 def memory(size: Size) -> Series:
-    """The most memory of a fresh server that explains; 1,000 masks in the quick run."""
+    """The most memory of a fresh server that explains; 500 in the quick run."""
     pairs = interleave(size.pairs, lambda: _peak(size.masks), lambda: _peak(FEW))
     return {"rss_n10000_over_n100": ratios(pairs)}

@@ -64,7 +64,7 @@ class Load:
 
     def pairs(self, size: Size) -> list[tuple[Phase, Phase]]:
         """The peak, then ten times of it, again and again."""
-        self.phase(callers=2, seconds=2)
+        self.phase(callers=2, seconds=1)
         normal = self.phase(rate=IDLE_RATE, seconds=size.seconds).seen["p90"]
         peaks: list[Phase] = []
 
@@ -88,7 +88,7 @@ class Load:
         "overload_recovery_seconds": "s",
         "overload_memory_over_peak": "ratio",
     },
-    quick=Size(1, 4),
+    quick=Size(1, 1.5),
     full=Size(5, 15),
 )
 def overload(size: Size) -> Series:

@@ -60,7 +60,7 @@ class Phases:
         "explain_rate_beside_predict_over_solo": "ratio",
         "explain_rate_beside_predict_over_solo_per_cpu": "ratio",
     },
-    quick=Size(1, 2),
+    quick=Size(1, 1),
     full=Size(4, 10),
 )
 def predict_beside_explain(size: Size) -> Series:

@@ -63,4 +63,4 @@ def _register(name: str, model: str, precision: str, quick: Size, full: Size) ->
 
 _register("rise_over_raw_f32", CLASSIFIER, "f32", Size(2, 128, 0.6), Size(7, 1000, 5))
 _register("rise_over_raw_bf16", CLASSIFIER, "bf16", Size(2, 256, 0.6), Size(7, 2000, 5))
-_register("rise_over_raw_resnet50", RESNET, "bf16", Size(1, 32, 1), Size(5, 256, 6))
+_register("rise_over_raw_resnet50", RESNET, "bf16", Size(1, 32, 0.5), Size(5, 256, 6))

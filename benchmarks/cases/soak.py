@@ -38,7 +38,7 @@ class Size:
         return cls(seconds, seconds / 6, seconds / 6)
 
 
-@benchmark(dict.fromkeys(NAMES.values(), "ratio"), quick=Size(5, 2, 1), full=Size(1800, 240, 240))
+@benchmark(dict.fromkeys(NAMES.values(), "ratio"), quick=Size(2, 0.5, 1), full=Size(1800, 240, 240))
 def soak(size: Size) -> Series:
     """Mixed calls from a few callers, every call once before; the end over the beginning."""
     seen, _ = soaked(size)

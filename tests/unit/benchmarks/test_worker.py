@@ -1,3 +1,5 @@
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,24 @@ def test_a_script_that_ends_is_an_error(script: str) -> None:
     """It does not hang, and names the script."""
     with Worker(script) as process, pytest.raises(RuntimeError, match=r"echo_worker .* status 3"):
         process.ask(units=-1)
+
+
+def test_what_a_script_started_is_not_waited_for(script: str, tmp_path: Path) -> None:
+    """It keeps the way back open, as a child does that a library forked."""
+    starts = 'import subprocess\nchild = subprocess.Popen(["sleep", "60"])\n'
+    text = SCRIPT.replace("return units", "return child.pid")
+    (tmp_path / f"{script}.py").write_text(starts + text)
+    with Worker(script) as process:
+        child = int(process.ask(units=1)["units"])
+    os.kill(child, signal.SIGKILL)  # raises where it has ended
+
+
+def test_scripts_do_not_report_home(script: str, tmp_path: Path) -> None:
+    """OpenVINO's reporter cannot be imported there."""
+    asks = 'assert sys.modules["openvino_telemetry"] is None'
+    (tmp_path / f"{script}.py").write_text(f"import sys\n{asks}\n{SCRIPT}")
+    with Worker(script) as process:
+        assert process.ask(units=2)["units"] == 2
 
 
 def test_scripts_find_the_benchmarks() -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ import structlog
 
 from pellucid_server.engine.evaluation.board import Board
 from pellucid_server.engine.evaluation.care import Care
+from pellucid_server.engine.evaluation.chunk import CHUNK, Chunk
 from pellucid_server.engine.evaluation.courtesy import Courtesy
 from pellucid_server.engine.evaluation.hold import Draining, Hold
 from pellucid_server.engine.evaluation.judge import ImageLimits, Judge, storable
@@ -46,9 +47,6 @@ from pellucid_server.telemetry.tracing import Tracer
 
 log = structlog.get_logger()
 
-CHUNK = 128
-"""Rows committed together, unless `CHUNK_SECONDS` pass before."""
-CHUNK_SECONDS = 0.5
 LEASE = 20.0
 PULSE = 0.25
 """Seconds between looks at what else is to be done while an item takes long."""
@@ -208,7 +206,7 @@ class Runner:
         self.pool.drop(served)
 
     def _collect(
-        self, rows: Iterator[list[Row] | None], plan: Plan, tally: Tally, chunk: "Chunk"
+        self, rows: Iterator[list[Row] | None], plan: Plan, tally: Tally, chunk: Chunk
     ) -> None:
         shown, interval = time.monotonic(), plan.request.progress_interval
         try:
@@ -257,61 +255,3 @@ def _place(row: Row) -> str:
     if row.path and row.location:
         return f"{row.path} ({row.location})"
     return row.path or row.location
-
-
-@dataclass
-class Chunk:
-    """Rows on their way to the store; what was committed is never done again."""
-
-    store: Store
-    hold: Hold
-    count: Callable[[float], None]
-    """Hears how many rows were committed."""
-    tracer: Tracer | None = None
-    link: str = ""
-    """The span of the call that asked for the evaluation."""
-    rows: list[Row] = field(default_factory=list)
-    written: float = field(default_factory=time.monotonic)
-
-    @property
-    def name(self) -> str:
-        """The evaluation's."""
-        return self.hold.claimed.name
-
-    def add(self, row: Row) -> None:
-        """Takes the next row."""
-        self.rows.append(row)
-
-    def keep(self) -> None:
-        """Commits where it is time; raises why the work is to stop, where it is."""
-        self.hold.check()
-        waited = time.monotonic() - self.written
-        if self.hold.careful or len(self.rows) >= CHUNK or waited > CHUNK_SECONDS:
-            self.commit()
-            self.hold.check()
-
-    def commit(self) -> None:
-        """Commits what there is."""
-        rows, self.rows = self.rows, []
-        start, self.written = self.written, time.monotonic()
-        if rows:
-            self.hold.heed(self.store.append(self.name, self.hold.claimed.token, rows))
-            self.count(len(rows))
-            self._trace(rows, start)
-
-    def _trace(self, rows: list[Row], start: float) -> None:
-        if self.tracer:
-            now = time.monotonic()
-            self.tracer.background(
-                "evaluation chunk",
-                self.link,
-                start,
-                now,
-                evaluation=self.name,
-                tenant=self.hold.claimed.tenant,
-                model=self.hold.claimed.model_name,
-                first=rows[0].index,
-                images=len(rows),
-                compute_seconds=sum(row.seconds for row in rows),
-                commit_seconds=now - self.written,
-            )

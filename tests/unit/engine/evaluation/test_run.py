@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from pellucid_server.call import Call
-from pellucid_server.engine.evaluation import run as run_module
+from pellucid_server.engine.evaluation import chunk as chunk_module
 from pellucid_server.engine.evaluation.request import EvaluationRequest, PreprocessOverride
 from pellucid_server.engine.evaluation.run import INTERNAL, Runner
 from pellucid_server.engine.evaluation.service import Evaluations
@@ -76,7 +76,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "CHUNK", 3)
+    monkeypatch.setattr(chunk_module, "CHUNK", 3)
 
 
 def test_a_set_is_evaluated_to_a_report_and_rows(run: Run, twelve: str, store: Store) -> None:

@@ -219,9 +219,10 @@ def open_call(context: grpc.ServicerContext) -> Call:
     """The call of a context: its id (the caller's, where it is sane), deadline and end."""
     remaining = context.time_remaining()
     endless = remaining > LONGEST_DEADLINE
+    metadata = context.invocation_metadata()
     call = Call(
-        request_id=_request_id(context),
-        tenant=_metadata(context, TENANT, SANE_TENANT) or "",
+        request_id=_of(metadata, REQUEST_ID, SANE_ID) or uuid.uuid4().hex,
+        tenant=claimed_tenant(metadata),
         deadline=math.inf if endless else time.monotonic() + remaining,
     )
     if not context.add_callback(call.cancelled.set):
@@ -229,15 +230,16 @@ def open_call(context: grpc.ServicerContext) -> Call:
     return call
 
 
-def _request_id(context: grpc.ServicerContext) -> str:
-    return _metadata(context, REQUEST_ID, SANE_ID) or uuid.uuid4().hex
+def claimed_tenant(metadata: Metadata) -> str:
+    """The tenant that a caller says to be."""
+    return _of(metadata, TENANT, SANE_TENANT)
 
 
-def _metadata(context: grpc.ServicerContext, wanted: str, sane: re.Pattern[str]) -> str | None:
-    for key, value in context.invocation_metadata():
+def _of(metadata: Metadata, wanted: str, sane: re.Pattern[str]) -> str:
+    for key, value in metadata:
         if key == wanted and isinstance(value, str) and sane.fullmatch(value):
             return value
-    return None
+    return ""
 
 
 def _status(exchange: Exchange, error: BaseException | None) -> grpc.StatusCode:

@@ -68,6 +68,20 @@ def streams(
     return handle
 
 
+def turn_away(
+    observer: Observer, method: str, error: Exception, context: grpc.ServicerContext
+) -> None:
+    """Ends a call with an error that was known before it began."""
+    exchange = open_exchange(method, context, stream=False)
+    observer.identify(exchange, context)
+    exchange.refusal = exchange.refusal or error
+    try:
+        with observer.observe(exchange):
+            exchange.raise_refusal()
+    except Exception as caught:  # noqa: BLE001  # as above
+        _refuse(context, caught, exchange)
+
+
 def _read(servicer: Servicer, request: Request, exchange: Exchange) -> Request:
     """The message, once it is here and about nothing that is not the caller's."""
     message: Request = request.read() if isinstance(request, Unread) else request

@@ -25,6 +25,7 @@ from pellucid_server.rpc.model import ModelServicer
 from pellucid_server.rpc.open_inference import OpenInferenceServicer
 from pellucid_server.rpc.patience import Patience
 from pellucid_server.rpc.standard import REFLECTION, Health, register_reflection
+from pellucid_server.rpc.turnaway import TurnAway
 from pellucid_server.rpc.unread import ReadLater
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.telemetry.tracing import Tracer
@@ -90,15 +91,15 @@ def build_server(
     """
     limit = settings.limits.concurrent_calls
     patience = Patience(settings.connections.stall_seconds, metrics)
+    rooms = dict.fromkeys(WAITING, engine.predictor.promises.check)
+    access = build_access(engine, settings, metrics)
+    observer = Observer(metrics, settings.limits, rooms, access, tracer)
     server = grpc.server(
         ThreadPoolExecutor(limit + SPARE_THREADS, "rpc"),
         maximum_concurrent_rpcs=limit + BACKLOG,
         options=channel_options(settings),
-        interceptors=[patience, ReadLater(SERVICES)],
+        interceptors=[TurnAway(rooms, observer), patience, ReadLater(SERVICES)],
     )
-    rooms = dict.fromkeys(WAITING, engine.predictor.promises.check)
-    access = build_access(engine, settings, metrics)
-    observer = Observer(metrics, settings.limits, rooms, access, tracer)
     health, pair = Health(SERVICES), certificates(settings.tls, metrics)
     _register(server, engine, observer, health)
     if settings.auth.reflection:

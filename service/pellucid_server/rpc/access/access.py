@@ -34,6 +34,11 @@ class Access:
     files: tuple[Looks, ...] = ()
     """What `authenticator` and `policy` look at."""
 
+    @property
+    def open(self) -> bool:
+        """Whether it lets everybody do everything, and takes names of tenants on trust."""
+        return not self.authenticator.proves and self.policy is None
+
     def admit(self, method: str, context: grpc.ServicerContext, claimed: str | None) -> Caller:
         """Who makes a call of a method, `package.Service/Method`.
 

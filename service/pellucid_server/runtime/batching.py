@@ -19,6 +19,13 @@ CONVOLUTIONS = MappingProxyType({"Convolution": 1, "GroupConvolution": 2})
 TRANSPOSED = MappingProxyType({"ConvolutionBackpropData": 1, "GroupConvolutionBackpropData": 2})
 """The same, of each value of the input."""
 
+BODIES = frozenset({"If", "Loop", "TensorIterator"})
+"""Operations with graphs of their own, which are not looked into."""
+ALONG_AXIS = frozenset({"Softmax", "LogSoftmax", "TopK", "Concat"})
+"""Operations that bring values along an axis together, which is an attribute."""
+ALONG_AXES = frozenset({"MVN", "NormalizeL2", "CumSum"})
+"""The same, with axes as an input; so have all whose names begin with Reduce."""
+
 
 def fastest_batch(model: ServedModel, precision: str) -> int:
     """Images in one inference of a CPU; 1 where the model takes no more.
@@ -27,9 +34,35 @@ def fastest_batch(model: ServedModel, precision: str) -> int:
     """
     batch = FASTEST.get(precision, 1)
     graph = batched_graph(model, batch)
-    if graph is None:
+    if graph is None or mixes_images(graph, batch):
         return 1
     return batch if multiplications(graph) <= LIGHT * batch else 1
+
+
+def mixes_images(graph: ov.Model, batch: int) -> bool:
+    """Whether what it says of an image may depend on those beside it."""
+    return any(
+        node.get_type_name() in BODIES or (_is_of_batch(node, batch) and 0 in _axes(node))
+        for node in graph.get_ops()
+    )
+
+
+def _is_of_batch(node: ov.Node, batch: int) -> bool:
+    shape = node.input(0).get_partial_shape() if node.get_input_size() else ov.PartialShape([])
+    return bool(shape.rank.is_static and len(shape) > 1 and shape[0] == batch)
+
+
+def _axes(node: ov.Node) -> set[int]:
+    """Axes along which it brings values together, counted from the first."""
+    kind, rank = node.get_type_name(), len(node.input(0).get_partial_shape())
+    axes: list[int] = []
+    if kind in ALONG_AXIS:
+        axes = [node.get_attributes()["axis"]]
+    elif kind in ALONG_AXES or kind.startswith("Reduce"):
+        given = node.input_value(1).get_node()
+        # Axes that are computed may be any.
+        axes = given.data.ravel().tolist() if given.get_type_name() == "Constant" else [0]
+    return {int(axis) % rank for axis in axes}
 
 
 def multiplications(graph: ov.Model) -> float:

@@ -7,7 +7,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from pellucid_server.runtime.batching import fastest_batch, multiplications
+from pellucid_server.runtime.batching import fastest_batch, mixes_images, multiplications
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec
 from pellucid_server.types import ANY, Port
@@ -68,6 +68,31 @@ def test_a_shape_that_is_not_known_may_be_of_any_size() -> None:
     assert multiplications(graph_of(made, free)) == float("inf")
 
 
+Y = image(2, 4, 8, 8)
+FLAT = ops.reshape(Y, ops.constant([2, 256]), special_zero=False)
+VECTOR = ops.reshape(Y, ops.constant([512]), special_zero=False)
+MIXING = {
+    "softmax over the batch": (ops.softmax(FLAT, 0), True),
+    "softmax over the batch, counted from the end": (ops.softmax(FLAT, -2), True),
+    "softmax over classes": (ops.softmax(FLAT, 1), False),
+    "mean of a batch": (ops.reduce_mean(Y, np.asarray([0, 2, 3]), keep_dims=True), True),
+    "mean of places": (ops.reduce_mean(Y, np.asarray([2, 3]), keep_dims=True), False),
+    "mean over computed axes": (ops.reduce_mean(Y, ops.abs(ops.constant([1])), True), True),
+    "norm of a batch": (ops.mvn(Y, np.asarray([0, 2, 3]), True, 1e-6, "inside_sqrt"), True),
+    "norm of an image": (ops.mvn(Y, np.asarray([1, 2, 3]), True, 1e-6, "inside_sqrt"), False),
+    "images beside each other": (ops.concat([Y, Y], 0), True),
+    "maps beside each other": (ops.concat([Y, Y], 1), False),
+    "of no batch": (ops.softmax(VECTOR, 0), False),
+}
+
+
+@pytest.mark.parametrize("case", MIXING)
+def test_graphs_that_mix_the_images_of_a_batch_are_told(case: str) -> None:
+    """Their answers for an image would depend on those beside it."""
+    node, mixes = MIXING[case]
+    assert mixes_images(graph_of(node, Y), 2) is mixes
+
+
 def convolutional(side: int, inputs: int = 3) -> ServedModel:
     """A classifier of one convolution to 100 maps of 3 x 3, and their means."""
     entry = image(1, inputs, side, side)
@@ -94,3 +119,14 @@ def convolutional(side: int, inputs: int = 3) -> ServedModel:
 def test_light_models_take_several_images_at_once(side: int, precision: str, batch: int) -> None:
     """2,700 multiplications a pixel: 0.7e9 at 500 x 500, 1.3e9 at 700 x 700."""
     assert fastest_batch(convolutional(side), precision) == batch
+
+
+def test_a_model_that_mixes_images_takes_them_one_by_one() -> None:
+    """Its class scores are compared between images."""
+    model = convolutional(64)
+    logits = model.graph.output(0).get_node().input_value(0)
+    entry = model.graph.get_parameters()[0]
+    graph = graph_of(ops.softmax(logits, 0), entry)
+    mixed = ServedModel(**{**vars(model), "graph": graph})
+    assert fastest_batch(model, "f32") == 2
+    assert fastest_batch(mixed, "f32") == 1

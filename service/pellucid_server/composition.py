@@ -117,7 +117,7 @@ def build_engine(settings: Settings, metrics: Metrics, tracer: Tracer | None = N
     kept = settings.evaluations
     lease = kept.lease_seconds
     care = Care(kept.crashes, suspects.evaluating)
-    courtesy = Courtesy(max(cores // 2, 1), promises.make_way)
+    courtesy = Courtesy(max(cores // 2, 1), promises)
     runner = Runner(
         store, planner, pool, image_limits, Board(), lease, metrics, tracer, care, courtesy
     )

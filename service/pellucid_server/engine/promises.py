@@ -5,6 +5,7 @@ still being decoded is not in it. So calls are counted from the moment at which 
 known, each with the time that the machine took lately for an input of that model.
 """
 
+import math
 import threading
 import time
 from collections import Counter
@@ -103,6 +104,7 @@ class Promises:
         self._cores = cores
         lock = threading.RLock()
         self._changed, self._none = threading.Condition(lock), threading.Condition(lock)
+        self._ended = -math.inf
         self._next, self._whole = Work(weights or {}), Work(weights or {})
         self._seconds: WeakKeyDictionary[ServedModel, float] = WeakKeyDictionary()
 
@@ -143,6 +145,11 @@ class Promises:
         finally:
             with self._changed:
                 self._finish(promise)
+
+    def lately(self, seconds: float) -> bool:
+        """Whether there are calls, or one ended so lately."""
+        with self._changed:
+            return bool(self._next.calls) or time.monotonic() - self._ended < seconds
 
     def make_way(self, longest: float) -> None:
         """Waits until there are no calls, so many seconds at most."""
@@ -207,6 +214,7 @@ class Promises:
         self._take(promise, promise.left)
         for work in (self._next, self._whole):
             work.end(promise.tenant)
+        self._ended = time.monotonic()
         if not self._next.calls:
             self._none.notify_all()
 

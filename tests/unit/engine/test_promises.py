@@ -217,3 +217,12 @@ def test_way_is_made_for_a_moment_only(promises: Promises) -> None:
         begin(stack, promises, 1)
         promises.make_way(0.01)
         assert promises.expected() > 0
+
+
+def test_calls_of_lately_are_remembered() -> None:
+    promises = Promises(None, workers=1, cores=1)
+    assert not promises.lately(60)
+    with promises.give(FAST, 1, Call()):
+        assert promises.lately(0)
+    assert promises.lately(60)
+    assert not promises.lately(0)

@@ -60,7 +60,9 @@ def test_who_waits_for_a_beginning_hears_of_it_at_once() -> None:
 
 
 def test_a_beginning_is_not_waited_for_without_end() -> None:
-    Board().appears("e", 0.01)
+    board = Board()
+    board.appears("e", 0.01)
+    assert board.latest("e", None, 0) is None
 
 
 def test_evaluations_do_not_mix() -> None:

@@ -21,8 +21,6 @@ RATE = 10
 WARM = 0.5
 """Seconds that an evaluation runs before predictions come beside it."""
 FEW = 1000
-PLENTY = 8000
-"""More images than are evaluated beside the predictions."""
 
 
 def _evaluate(server: Server, model: str) -> Work:
@@ -89,10 +87,11 @@ def evaluate_memory(size: Size) -> Series:
 
 @dataclass(frozen=True)
 class Rounds:
-    """Rounds of two phases, and seconds of each."""
+    """Rounds of two phases, seconds of each, and more images than an evaluation does meanwhile."""
 
     rounds: int
     seconds: float
+    images: int
 
 
 @benchmark(
@@ -100,13 +99,13 @@ class Rounds:
         "predict_p50_beside_evaluate_over_idle": "x time",
         "predict_p99_beside_evaluate_over_idle": "x time",
     },
-    quick=Rounds(1, 1),
-    full=Rounds(4, 8),
+    quick=Rounds(1, 1, 8000),
+    full=Rounds(4, 8, 100_000),
 )
 def predict_beside_evaluate(size: Rounds) -> Series:
     """Predictions come at fixed times from one client; an evaluation runs beside them."""
     with (
-        photos(PLENTY) as root,
+        photos(size.images) as root,
         serving("--precision=bf16", f"--data-roots={root}") as server,
     ):
         _phase(server, 0.5)

@@ -25,6 +25,6 @@ def _peak(masks: int) -> float:
 
 @benchmark({"rss_n10000_over_n100": "ratio"}, quick=Size(1, 500), full=Size(1, 10_000))
 def memory(size: Size) -> Series:
-    """The most memory of a fresh server that explains; 500 in the quick run."""
+    """The most memory of a fresh server that explains; 500 masks in the quick run."""
     pairs = interleave(size.pairs, lambda: _peak(size.masks), lambda: _peak(FEW))
     return {"rss_n10000_over_n100": ratios(pairs)}

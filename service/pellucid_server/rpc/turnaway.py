@@ -1,7 +1,4 @@
-"""Refusals on the thread that serves all calls: to wake another for each costs a busy server more.
-
-Gains 2 % of the goodput under ten times the load that two cores can serve.
-"""
+"""Refusals on the thread that serves all calls: to wake another for each costs a busy server."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -24,7 +24,8 @@ BODIES = frozenset({"If", "Loop", "TensorIterator"})
 ALONG_AXIS = frozenset({"Softmax", "LogSoftmax", "TopK", "Concat"})
 """Operations that bring values along an axis together, which is an attribute."""
 ALONG_AXES = frozenset({"MVN", "NormalizeL2", "CumSum"})
-"""The same, with axes as an input; so have all whose names begin with Reduce."""
+"""The same, with axes as an input; so have all whose names begin with Reduce. The first opset's MVN
+has none: it keeps to an image."""
 
 
 def fastest_batch(model: ServedModel, precision: str) -> int:
@@ -32,9 +33,9 @@ def fastest_batch(model: ServedModel, precision: str) -> int:
 
     It follows from the model alone, not from a measurement: all replicas round alike.
     """
-    batch = FASTEST.get(precision, 1)
-    graph = batched_graph(model, batch)
-    if graph is None or mixes_images(graph, batch):
+    batch = FASTEST.get(precision)
+    graph = batched_graph(model, batch) if batch else None
+    if batch is None or graph is None or mixes_images(graph, batch):
         return 1
     return batch if multiplications(graph) <= LIGHT * batch else 1
 
@@ -58,7 +59,7 @@ def _axes(node: ov.Node) -> set[int]:
     axes: list[int] = []
     if kind in ALONG_AXIS:
         axes = [node.get_attributes()["axis"]]
-    elif kind in ALONG_AXES or kind.startswith("Reduce"):
+    elif (kind in ALONG_AXES or kind.startswith("Reduce")) and node.get_input_size() > 1:
         given = node.input_value(1).get_node()
         # Axes that are computed may be any.
         axes = given.data.ravel().tolist() if given.get_type_name() == "Constant" else [0]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import opset2
 from openvino import opset13 as ops
 
 from pellucid_server.runtime.batching import fastest_batch, mixes_images, multiplications
@@ -80,6 +81,7 @@ MIXING = {
     "mean over computed axes": (ops.reduce_mean(Y, ops.abs(ops.constant([1])), True), True),
     "norm of a batch": (ops.mvn(Y, np.asarray([0, 2, 3]), True, 1e-6, "inside_sqrt"), True),
     "norm of an image": (ops.mvn(Y, np.asarray([1, 2, 3]), True, 1e-6, "inside_sqrt"), False),
+    "norm of an image, as the second opset has it": (opset2.mvn(Y, True, True, 1e-6), False),
     "images beside each other": (ops.concat([Y, Y], 0), True),
     "maps beside each other": (ops.concat([Y, Y], 1), False),
     "of no batch": (ops.softmax(VECTOR, 0), False),

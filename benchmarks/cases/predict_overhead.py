@@ -1,13 +1,12 @@
 """What the service costs beside the inference."""
 
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.frame import Series, Work, benchmark, interleave, ratios
-from benchmarks.load import together
-from benchmarks.photos import large_jpeg, small_jpeg
-from benchmarks.server import CLASSIFIER, MODELS, Server, serving
+from benchmarks.callers import Callers
+from benchmarks.frame import Series, Work, benchmark, ratios
+from benchmarks.photos import large_jpeg
+from benchmarks.server import CLASSIFIER, MODELS, serving
 from benchmarks.worker import Worker
 
 STREAMS = 2
@@ -18,46 +17,48 @@ MODEL_FILE = MODELS / CLASSIFIER / "1" / "model.xml"
 
 @dataclass(frozen=True)
 class Size:
-    """Pairs, and seconds of each side."""
+    """Rounds, and seconds of each side."""
 
     pairs: int
     seconds: float
 
 
-def _served(server: Server, seconds: float) -> Work:
-    """Predictions through gRPC; the callers' processor time is not the server's."""
-    cpu, start = server.cpu, time.perf_counter()
-    units = together(
-        lambda: server.client.predict(small_jpeg(), model=CLASSIFIER), CALLERS, seconds
-    )
-    return Work(units, time.perf_counter() - start, server.cpu - cpu)
-
-
 @benchmark(
-    {"grpc_predict_over_inprocess": "ratio", "grpc_predict_over_inprocess_per_cpu": "ratio"},
-    quick=Size(2, 0.8),
+    {
+        "grpc_predict_over_inprocess": "ratio",
+        "grpc_predict_over_inprocess_per_cpu": "ratio",
+        "grpc_alone_over_inprocess": "ratio",
+    },
+    quick=Size(2, 0.6),
     full=Size(7, 4),
 )
 def grpc_predict(size: Size) -> Series:
-    """Predictions of a 30 KB JPEG: 8 callers of the server, over 8 threads that do it alone."""
+    """Predictions of a 30 KB JPEG: 8 callers of the server, over 8 threads that do it alone.
+
+    And 8 callers of gRPC's own server with those threads' function in it, and nothing else.
+    """
+    what = (MODEL_FILE, PRECISION, STREAMS)
     with ExitStack() as stack:
         server = stack.enter_context(serving(f"--precision={PRECISION}", f"--streams={STREAMS}"))
-        worker = stack.enter_context(
-            Worker("benchmarks.workers.inprocess", MODEL_FILE, PRECISION, STREAMS)
+        threads, bare = (
+            stack.enter_context(Worker(f"benchmarks.workers.{name}", *what))
+            for name in ("inprocess", "grpc_alone")
         )
+        ours = Callers(stack, server.target, server)
+        grpc = Callers(stack, f"127.0.0.1:{bare.ask()['units']:.0f}")
 
-        def alone(seconds: float) -> Work:
-            return Work(**worker.ask(callers=CALLERS, seconds=seconds))
+        def round_of(seconds: float) -> tuple[Work, Work, Work]:
+            alone = Work(**threads.ask(callers=CALLERS, seconds=seconds))
+            return ours.work(CALLERS, seconds), grpc.work(CALLERS, seconds), alone
 
-        _served(server, 0.3), alone(0.3)
-        pairs = interleave(
-            size.pairs, lambda: _served(server, size.seconds), lambda: alone(size.seconds)
-        )
+        round_of(0.3)
+        rounds = [round_of(size.seconds) for _ in range(size.pairs)]
     return {
-        "grpc_predict_over_inprocess": ratios((ours.rate, bare.rate) for ours, bare in pairs),
+        "grpc_predict_over_inprocess": ratios((our.rate, alone.rate) for our, _, alone in rounds),
         "grpc_predict_over_inprocess_per_cpu": ratios(
-            (ours.rate_per_cpu, bare.rate_per_cpu) for ours, bare in pairs
+            (our.rate_per_cpu, alone.rate_per_cpu) for our, _, alone in rounds
         ),
+        "grpc_alone_over_inprocess": ratios((bare.rate, alone.rate) for _, bare, alone in rounds),
     }
 
 

@@ -28,14 +28,13 @@ class Predictor:
         core = ov.Core()
         self._compiled = core.compile_model(_behind_pixels(core.read_model(path)), "CPU", settings)
         self._local = threading.local()
-        self._jpeg = np.frombuffer(small_jpeg(), np.uint8)
         self.predict()  # the first use of OpenVINO's types is not safe from several threads
 
-    def predict(self) -> int:
+    def predict(self, jpeg: bytes = small_jpeg()) -> int:
         """The best class."""
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        decoded = cv2.imdecode(self._jpeg, cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None  # noqa: S101  # our own JPEG
         pixels = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
         height, width = pixels.shape[:2]

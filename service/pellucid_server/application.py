@@ -1,5 +1,6 @@
 """A running server: how it starts, tells what it waits for, and stops."""
 
+import gc
 import threading
 import time
 
@@ -93,4 +94,5 @@ class Application:
         self.server.health.start()
         self.readiness.serve()
         self.tell_able(able=not self.engine.pool.lost)
+        gc.freeze()  # what is here stays: to look through it again and again delays calls
         log.info("ready", models=[entry.name for entry in self.engine.models.entries()])

@@ -42,11 +42,8 @@ class Work:
         self._calls: Counter[str] = Counter()
         self._weight = 0.0
         self.total = 0.0
-
-    @property
-    def calls(self) -> int:
+        self.calls = 0
         """Calls that are promised something."""
-        return self._calls.total()
 
     def start(self, tenant: str) -> None:
         """A call begins."""
@@ -54,10 +51,12 @@ class Work:
             self._of[tenant] = 0.0
             self._weight += self._weights.get(tenant, 1.0)
         self._calls[tenant] += 1
+        self.calls += 1
 
     def end(self, tenant: str) -> None:
         """A call ends; all of its work was taken back."""
         self._calls[tenant] -= 1
+        self.calls -= 1
         if not self._calls[tenant]:
             del self._calls[tenant], self._of[tenant]
             self._weight -= self._weights.get(tenant, 1.0)

@@ -127,8 +127,11 @@ class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has 
 
     def _messages(self, method: str, messages: Iterator[Any], context: Any) -> Iterator[Any]:
         while True:
-            with self.waiting(method, context):
+            self._waits.add(wait := Wait(method, context))
+            try:
                 message = next(messages, None)
+            finally:
+                self._waits.discard(wait)
             if message is None:
                 return
             yield message

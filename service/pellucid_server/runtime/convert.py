@@ -8,6 +8,8 @@ from pellucid_server.types import Array
 
 fill_type_tables()
 
+BYTE = 8
+
 
 def to_openvino(array: Array, kind: ov.Type) -> ov.Tensor:
     """A tensor over the array's memory; BF16 comes as uint16 bits, strings as bytes."""
@@ -22,11 +24,18 @@ def to_openvino(array: Array, kind: ov.Type) -> ov.Tensor:
     return ov.Tensor(array, shared_memory=True)
 
 
+def shared(tensor: ov.Tensor) -> Array | None:
+    """An array over a tensor's memory; None where NumPy has no such elements."""
+    kind = tensor.get_element_type()
+    if kind == ov.Type.string or kind.bitwidth < BYTE:
+        return None
+    values = np.asarray(tensor.data)
+    return values.view(np.uint16) if kind == ov.Type.bf16 else values
+
+
 def from_openvino(tensor: ov.Tensor) -> Array:
     """A copy of a tensor: the request's own memory is written again by the next inference."""
-    kind = tensor.get_element_type()
-    if kind == ov.Type.string:
+    if tensor.get_element_type() == ov.Type.string:
         return np.asarray(tensor.bytes_data, dtype=object)
-    if kind == ov.Type.bf16:
-        return np.asarray(tensor.data).view(np.uint16).copy()
-    return np.array(tensor.data)
+    values = shared(tensor)
+    return np.array(tensor.data if values is None else values)

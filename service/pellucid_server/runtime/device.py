@@ -99,6 +99,7 @@ class Device:
     ) -> None:
         self.spec = spec
         self.lanes = lanes
+        self._nice = {priority: lane.nice for lane in lanes for priority in lane.classes}
         self.rest_until = 0.0
         self.lost = False
         """Whether it does not even answer a probe."""
@@ -133,7 +134,7 @@ class Device:
 
     def nice(self, priority: Priority) -> int:
         """Of what is compiled for a class."""
-        return next(lane.nice for lane in self.lanes if priority in lane.classes)
+        return self._nice[priority]
 
     def has(self, model: ServedModel, variant: Variant, nice: int = 0) -> bool:
         """Whether it is compiled already."""

@@ -155,11 +155,13 @@ class ModelRepository:
         self._away = True
 
     def _follow(self, folder: ModelFolder, look: Look) -> None:
+        before = self._catalog.models.get(folder.name)
         folder.refuse(self._suspects.refusal)
         folder.update(look)
         if folder.gone:
             del self._folders[folder.name]
-        self._publish()
+        if folder.gone or folder.entry() != before:
+            self._publish()
 
     def _folder(self, name: str) -> ModelFolder:
         if name not in self._folders:

@@ -27,8 +27,9 @@ def probabilities(values: Array, remedy: str) -> Array:
     Raises:
         InferenceFailed: they are not; the message ends with the remedy.
     """
-    if not np.isfinite(values).all():
+    low, high = values.min(initial=0), values.max(initial=0)
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise InferenceFailed("the model's scores are not finite")
-    if values.min(initial=0) < -TOLERANCE or values.max(initial=0) > 1 + TOLERANCE:
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
         raise InferenceFailed(f"the model's scores are not probabilities: {remedy}")
-    return values.clip(0, 1)
+    return values if low >= 0 and high <= 1 else values.clip(0, 1)

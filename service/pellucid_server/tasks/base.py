@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pellucid_server.errors import InvalidInput
@@ -73,12 +74,12 @@ class TaskModel(ABC, Generic[P, R]):
                 field="preprocess.resize",
             )
 
-    @property
+    @cached_property
     def image(self) -> Port:
         """The input that takes the image."""
         return image_input(self.spec, self.inputs)
 
-    @property
+    @cached_property
     def input_size(self) -> Size | None:
         """The size of the image input; None where it takes any."""
         return image_size(self.spec, self.image)

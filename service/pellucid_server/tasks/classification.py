@@ -77,10 +77,11 @@ class Classification(TaskModel[ClassificationParameters, ClassificationResult]):
     ) -> ClassificationResult:
         del prepared
         scores = self.scores(outputs)[0]
-        count = len(scores) if parameters.top_k < 0 else parameters.top_k
-        best = np.argsort(-scores, kind="stable")[:count]
-        kept = best[scores[best] >= parameters.min_confidence]
-        categories = (Category(int(each), self.label(each), float(scores[each])) for each in kept)
+        categories = [
+            Category(each, self.label(each), confidence)
+            for each, confidence in _best(scores, parameters.top_k)
+            if confidence >= parameters.min_confidence
+        ]
         return ClassificationResult(tuple(categories), self.multi_label)
 
     @property
@@ -99,6 +100,16 @@ class Classification(TaskModel[ClassificationParameters, ClassificationResult]):
         del prepared, parameters
         confidences = self.scores(outputs)[0]
         return Classes(most_confident(confidences, self.spec.labels, wanted), self.scores)
+
+
+def _best(scores: Array, count: int) -> list[tuple[int, float]]:
+    """The `count` highest (-1: all) and their classes, highest first; of equals, in order."""
+    likely = np.arange(len(scores))
+    if 0 < count < len(scores):
+        likely = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    order = likely[np.argsort(-scores[likely], kind="stable")]
+    best = order if count < 0 else order[:count]
+    return list(zip(best.tolist(), scores[best].tolist(), strict=True))
 
 
 def _classes(port: Port) -> int:

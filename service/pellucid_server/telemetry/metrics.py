@@ -1,5 +1,9 @@
+from collections.abc import Iterable
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -280,3 +284,11 @@ class Metrics:
             "What is free of that disk.",
             registry=registry,
         )
+        _remember_children(vars(self).values())
+
+
+def _remember_children(metrics: Iterable[object]) -> None:
+    """They are looked up in Python and under a lock, at each call again."""
+    for metric in metrics:
+        if isinstance(metric, MetricWrapperBase):
+            metric.labels = cache(metric.labels)  # type: ignore[method-assign]  # the same, kept

@@ -105,6 +105,19 @@ def test_equal_confidences_stay_in_the_order_of_classes() -> None:
     assert [c.class_id for c in classify(classifier(), [[1, 1, 1, 1]]).categories] == [0, 1, 2, 3]
 
 
+@given(
+    arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])),
+    st.integers(0, 45),
+)
+def test_the_best_are_those_of_a_sort_of_all(raw: np.ndarray[Any, Any], top_k: int) -> None:
+    """Also where many are equal."""
+    model = classifier(len(raw), type="probabilities")
+    found = classify(model, [raw], ClassificationParameters(top_k)).categories
+    assert [each.class_id for each in found] == sorted(range(len(raw)), key=lambda i: -raw[i])[
+        :top_k
+    ]
+
+
 @pytest.mark.parametrize(
     ("parameters", "field"),
     [

@@ -31,6 +31,8 @@ class Shares:
             lowest: classes below it earn, but are not next.
         """
         self._owed = {debt: owed for debt, owed in self._owed.items() if debt[1] in heads}
+        if len(heads) == 1 and not self._owed:
+            return next(iter(heads)), ()
         top, *lower = sorted(heads)
         due = (
             each

@@ -1,14 +1,16 @@
-"""Whether a batch of several images pays: if not, nor does making one of several callers' calls."""
+"""Whether predictions of several callers should share inferences: on this CPU, hardly."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
+from benchmarks.callers import Callers
 from benchmarks.frame import Series, Work, benchmark, interleave, ratios
-from benchmarks.server import CLASSIFIER, MODELS
-from benchmarks.worker import Worker
+from benchmarks.server import serving
 
 STREAMS = 2
-BATCH = 4
-NAMES = {precision: f"batch_of_4_over_1_{precision}_per_cpu" for precision in ("f32", "bf16")}
+CALLERS = 16
+MOST = 4
+NAMES = {precision: f"predict_together_over_alone_{precision}" for precision in ("f32", "bf16")}
 
 
 @dataclass(frozen=True)
@@ -19,19 +21,23 @@ class Size:
     seconds: float
 
 
-@benchmark(dict.fromkeys(NAMES.values(), "ratio"), quick=Size(2, 0.4), full=Size(7, 4))
+@benchmark(dict.fromkeys(NAMES.values(), "ratio"), quick=Size(1, 0.5), full=Size(7, 4))
 def batching(size: Size) -> Series:
-    """Images of EfficientNet-Lite0 for each second of processor time, nothing around it."""
+    """Predictions a second of EfficientNet-Lite0, from more callers than the server has streams."""
     return {name: _gain(precision, size) for precision, name in NAMES.items()}
 
 
 def _gain(precision: str, size: Size) -> list[float]:
-    path = MODELS / CLASSIFIER / "1" / "model.xml"
-    with Worker("benchmarks.workers.raw", path, precision, STREAMS) as worker:
+    flags = (f"--precision={precision}", f"--streams={STREAMS}")
+    with ExitStack() as stack:
+        together, alone = (
+            Callers(stack, stack.enter_context(serving(*flags, f"--predict-batch={most}")).target)
+            for most in (MOST, 1)
+        )
 
-        def run(batch: int) -> Work:
-            return Work(**worker.ask(batch=batch, seconds=size.seconds))
+        def run(callers: Callers) -> Work:
+            return callers.work(CALLERS, size.seconds)
 
-        run(BATCH), run(1)
-        pairs = interleave(size.pairs, lambda: run(BATCH), lambda: run(1))
-    return ratios((several.rate_per_cpu, one.rate_per_cpu) for several, one in pairs)
+        run(together), run(alone)
+        pairs = interleave(size.pairs, lambda: run(together), lambda: run(alone))
+    return ratios((several.rate, one.rate) for several, one in pairs)

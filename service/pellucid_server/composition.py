@@ -196,6 +196,7 @@ def pool_settings(settings: Settings) -> PoolSettings:
         policy=policy,
         precision=settings.precision,
         mask_batch=settings.mask_batch,
+        predict_batch=settings.predict_batch,
         cache=str(settings.model_cache or ""),
         memory_bytes=settings.memory_bytes,
         stall_seconds=settings.faults.stall_seconds,

@@ -323,6 +323,10 @@ class Settings(Section):
     """Masks in one inference; none: 2 in f32 and 4 in bf16 for light models that take as many,
     where a Predict does not wait for them (see scheduling.md), else 1. GPUs want more. Another
     number rounds otherwise, by less than 1e-6."""
+    predict_batch: PositiveInt = 1
+    """Predictions of a model that may share one inference where more wait than run at once; none
+    waits for company. It pays on GPUs and hardly on CPUs (see performance.md). Together they round
+    otherwise, by less than 1e-6."""
     model_cache: Path | None = None
     """Folder in which compiled models are kept between starts; none: nowhere."""
     memory_bytes: PositiveInt | None = None

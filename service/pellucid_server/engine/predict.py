@@ -54,6 +54,8 @@ class Prediction:
     result: TaskResult | None
     raw_outputs: dict[str, Array]
     timing: Timing
+    device: float = 0.0
+    """Seconds of a device that it took."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Predictor:
         def one(index: int) -> Prediction:
             with meter.input() as spent:
                 prediction = self._predict(served, request, index, call)
-                spent.device = prediction.timing.compute
+                spent.device = prediction.device
             return prediction
 
         indices = range(len(request.inputs))
@@ -122,7 +124,7 @@ class Predictor:
         served = self._models.get(model_name, model_version)
         with self.promises.give(served, 1, call) as meter, meter.input() as spent:
             inference = self._infer(served, feeds(tensors, served.inputs, "inputs"), call)
-            spent.device = inference.compute
+            spent.device = inference.share
         return served, inference.outputs
 
     def close(self) -> None:
@@ -137,14 +139,14 @@ class Predictor:
             inputs = feeds(source, served.inputs, f"{field}.tensors.tensors")
             inference = self._infer(served, inputs, call)
             timing = Timing(queue=inference.queue, compute=inference.compute)
-            return Prediction(None, None, dict(inference.outputs), timing)
+            return Prediction(None, None, dict(inference.outputs), timing, inference.share)
         task = self._tasks.get(served)
         parameters = task_parameters(task, request.parameters, request.model_name)
         run = TimedInfer(self._pool, served, call)
         image, size = self._image(source, field, task)
         result = task.predict(image, parameters, run)
         run.note()
-        return Prediction(size, result, self._raw(request, run), run.timing())
+        return Prediction(size, result, self._raw(request, run), run.timing(), run.device)
 
     def _image(self, source: Source, field: str, task: TaskModel[Any, Any]) -> tuple[Image, Size]:
         needed = task.input_size if task.reducible else None
@@ -187,6 +189,7 @@ class TimedInfer:
         self._start = time.monotonic()
         self._first = self._last = self._start
         self._queue = self._compute = 0.0
+        self.device = 0.0
         self.count = 0
         self.outputs: Outputs = {}
 
@@ -194,10 +197,11 @@ class TimedInfer:
         """Runs the model once."""
         if self.count == 0:
             self._first = time.monotonic()
-        inference = self._pool.infer(self._served, OF_IMAGE, inputs, self._call)
+        inference = self._pool.infer(self._served, OF_IMAGE, inputs, self._call, joins=True)
         self._last = time.monotonic()
         self._queue += inference.queue
         self._compute += inference.compute
+        self.device += inference.share
         self.count += 1
         self.outputs = inference.outputs
         return inference.outputs

@@ -40,6 +40,12 @@ def fastest_batch(model: ServedModel, precision: str) -> int:
     return batch if multiplications(graph) <= LIGHT * batch else 1
 
 
+def takes(model: ServedModel, batch: int) -> bool:
+    """Whether so many images may go into one inference: none changes what is said of another."""
+    graph = batched_graph(model, batch)
+    return graph is not None and not mixes_images(graph, batch)
+
+
 def mixes_images(graph: ov.Model, batch: int) -> bool:
     """Whether what it says of an image may depend on those beside it."""
     return any(

@@ -57,6 +57,10 @@ class Budget:
                     evicted.append(old)
         return evicted
 
+    def has_room(self, model: ServedModel) -> bool:
+        """Whether one more form of a model fits without giving up any."""
+        return self._limit is None or self.used + footprint(model.graph) <= self._limit
+
     def forget(self, model: ServedModel) -> None:
         """Notes that a model is gone."""
         with self._lock:

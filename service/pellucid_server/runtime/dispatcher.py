@@ -23,6 +23,7 @@ from pellucid_server.runtime.guard import Guard
 from pellucid_server.runtime.lanes import Lane
 from pellucid_server.runtime.scheduling import Priority, Scheduler, Taken
 from pellucid_server.runtime.suspects import Suspects
+from pellucid_server.runtime.together import Group, can_join, gather, joined, parted, separate
 from pellucid_server.runtime.traced import note_inference, note_queue
 from pellucid_server.runtime.turns import GivenUp, Seat, Stalled, Turn
 from pellucid_server.runtime.units import Costs, Inference, Unit
@@ -49,6 +50,7 @@ class Dispatcher:
         suspects: Suspects,
         *,
         patience: float,
+        together: "Callable[[Unit, Seat, int], int]" = lambda *_: 1,
     ) -> None:
         self.fleet = fleet = Fleet(devices, scheduler, metrics)
         self._changed = fleet.changed
@@ -56,6 +58,8 @@ class Dispatcher:
         self._metrics = metrics
         self.on_end: Callable[[], None] = lambda: None
         """Hears that this process is exhausted."""
+        self._together = together
+        """How many of a unit's kind may run in one inference now."""
         self._stuck: Counter[Device] = Counter()
         self.costs = Costs()
         self._guard = Guard(watchdog, suspects, metrics, self.costs, patience, self._abandon)
@@ -135,13 +139,16 @@ class Dispatcher:
 
     def _serve(self, seat: Seat) -> None:
         try:
-            while (taken := self._next(seat)) is not None:
-                self._run(seat, taken)
+            while group := self._next(seat):
+                if len(group) > 1:
+                    self._run_together(seat, group)
+                else:
+                    self._run(seat, group[0])
         except GivenUp:
             self._count_stuck(seat.device, -1)
             log.warning("an inference that was given up came back", device=seat.device.spec.name)
 
-    def _next(self, seat: Seat) -> "Taken[Unit] | None":
+    def _next(self, seat: Seat) -> Group:
         device, classes = seat.device, seat.lane.classes
         with self._changed:
             while not self.fleet.closing:
@@ -150,9 +157,17 @@ class Dispatcher:
                     taken = self._scheduler.take(now, classes)
                     self._expire(now)
                     if taken is not None:
-                        return taken
+                        return self._with_company(seat, taken, now)
                 self.fleet.idle[classes].wait(self._patience(device, now))
-        return None
+        return []
+
+    def _with_company(self, seat: Seat, taken: "Taken[Unit]", now: float) -> Group:
+        """A unit, and those that wait behind it, are like it, and leave the other threads some."""
+        unit = taken.unit
+        spare = self._scheduler.waiting_of(unit.priority) - (self.workers - 1)
+        if spare < 1 or not can_join(unit):
+            return [taken]
+        return gather(self._scheduler, taken, self._together(unit, seat, 1 + spare), now)
 
     def _patience(self, device: Device, now: float) -> float | None:
         """Seconds until a worker without work must look again; None: until something changes."""
@@ -174,7 +189,7 @@ class Dispatcher:
         if unit.call.cancelled.is_set():
             self._finish(taken, None, Cancelled("the caller hung up"))
             return
-        turn, start = Turn(seat, taken, self._stand_aside), time.monotonic()
+        turn, start = Turn(seat, unit, (taken,), self._stand_aside), time.monotonic()
         try:
             outputs = self._guard.run(turn)
         except PellucidError as error:
@@ -194,13 +209,41 @@ class Dispatcher:
             masks = unit.images // unit.steps
             self._metrics.cancelled_inferences.labels(device.spec.name).inc(masks)
 
+    def _run_together(self, seat: Seat, group: Group) -> None:
+        """Runs units in one inference; where that fails, each is tried alone."""
+        unit, device = joined([taken.unit for taken in group]), seat.device
+        turn, start = Turn(seat, unit, group, self._stand_aside), time.monotonic()
+        try:
+            outputs = parted(self._guard.run(turn), len(group))
+        except Exception as error:  # noqa: BLE001 - whatever it was, it may have been the company
+            log.warning("inference failed", units=len(group), error=str(error))
+            self._run_apart(group)
+            return
+        self.fleet.recover(device)
+        end = time.monotonic()
+        self.costs.observe(unit, end - start)
+        for taken, own in zip(group, outputs, strict=True):
+            part = taken.unit
+            note_inference(part, device, start, end, precision=turn.precision, images=len(group))
+            inference = Inference(own, start - part.arrival, end - start, len(group))
+            self._finish(taken, inference, None)
+        self._observe(device, unit, start - unit.arrival, end - start)
+
+    def _run_apart(self, group: Group) -> None:
+        separate(group)
+        for taken in reversed(group):
+            self._give_back(taken)
+
     def _abandon(self, turn: Turn, error: Stalled) -> None:
         """Leaves a thread to its fate: another one takes its seat, and its units run elsewhere."""
         seat = turn.seat
         for outer in seat.turns[:-1]:
-            self._give_back(outer.taken)
+            self._give_back(outer.parts[0])
         self._replace(seat)
-        self._failed(seat.device, turn.taken, error)
+        if len(turn.parts) > 1:
+            self._run_apart(turn.parts)
+        else:
+            self._failed(seat.device, turn.parts[0], error)
 
     def _give_back(self, taken: "Taken[Unit]") -> None:
         with self._changed:
@@ -229,7 +272,7 @@ class Dispatcher:
         Raises:
             Cancelled, DeadlineExceeded: nobody waits for the rest.
         """
-        taken, device = turn.taken, turn.seat.device
+        taken, device = turn.parts[0], turn.seat.device
         taken.unit.call.check()
         if self._scheduler.abandoned(taken):
             raise Cancelled("the rest is not needed")
@@ -282,7 +325,7 @@ class Dispatcher:
     ) -> None:
         unit = taken.unit
         with self._changed:
-            self._scheduler.done(taken, inference.compute if inference else 0.0)
+            self._scheduler.done(taken, inference.share if inference else 0.0)
         if unit.future.set_running_or_notify_cancel():
             if inference is not None:
                 unit.future.set_result(inference)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -14,7 +15,7 @@ import structlog
 
 from pellucid_server.call import Call
 from pellucid_server.errors import ModelUnavailable
-from pellucid_server.runtime.batching import fastest_batch
+from pellucid_server.runtime.batching import fastest_batch, takes
 from pellucid_server.runtime.budget import Budget, Key
 from pellucid_server.runtime.compiled import Compiled
 from pellucid_server.runtime.compiler import Compiler
@@ -24,8 +25,10 @@ from pellucid_server.runtime.lanes import SHARED, Lane, lanes_apart
 from pellucid_server.runtime.scheduling import Policy, Priority, Scheduler
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.suspects import Suspects
+from pellucid_server.runtime.together import sizes
+from pellucid_server.runtime.turns import Seat
 from pellucid_server.runtime.units import Inference, Unit
-from pellucid_server.runtime.variants import NORMALIZER, Masked, Variant
+from pellucid_server.runtime.variants import NORMALIZER, OF_IMAGE, Masked, OfImage, Variant
 from pellucid_server.runtime.watchdog import Watchdog
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Feeds
@@ -34,8 +37,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 NONE: Feeds = MappingProxyType({})
-PATIENCE = 0.05
-"""Seconds between looks at whether a waiting caller hung up."""
+PATIENCE = 0.25
+"""Seconds between looks at whether a waiting caller hung up; devices look before each unit."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class PoolSettings:
     precision: str = "f32"
     mask_batch: int | None = 1
     """Masks in one inference; None: see `ModelPool.batch`."""
+    predict_batch: int = 1
+    """Predictions that may share an inference, where more wait than run."""
     cache: str = ""
     """Folder in which OpenVINO keeps compiled models between starts."""
     memory_bytes: int | None = None
@@ -75,6 +80,8 @@ class ModelPool:
         ]
         self._budget = Budget(settings.memory_bytes)
         self._batches: WeakKeyDictionary[ServedModel, int] = WeakKeyDictionary()
+        self._companies: WeakKeyDictionary[ServedModel, int] = WeakKeyDictionary()
+        """How many predictions of a model may share an inference."""
         self._tell_limits()
         self._dispatcher = Dispatcher(
             self.devices,
@@ -83,6 +90,7 @@ class ModelPool:
             self._watchdog,
             self._suspects,
             patience=settings.stall_seconds,
+            together=self._together,
         )
 
     @property
@@ -114,8 +122,9 @@ class ModelPool:
         *,
         priority: Priority = Priority.INTERACTIVE,
         images: int = 1,
+        joins: bool = False,
     ) -> Inference:
-        """Runs a model once, as soon as it is its turn.
+        """Runs a model once, as soon as it is its turn; `joins`: beside others', if that pays.
 
         Raises:
             ModelUnavailable: a device cannot compile the model.
@@ -125,7 +134,10 @@ class ModelPool:
             Cancelled, DeadlineExceeded: while waiting, or known before.
         """
         job = object()
-        future = self.submit(model, variant, feeds, call, job=job, priority=priority, images=images)
+        self.prepare(model, variant, call, priority=priority)
+        call.check()
+        unit = Unit(model, variant, feeds, call, priority, images, joins=joins)
+        future = self._dispatcher.submit(unit, job)
         try:
             return wait(future, call)
         finally:
@@ -197,11 +209,14 @@ class ModelPool:
         """
         self._suspects.check(model.subject)
         devices = [device for device in self.devices if not device.lost]
-        lanes = Counter(device.nice(priority) for device in devices)
+        lanes = Counter([device.nice(priority) for device in devices])
         if all(device.has(model, variant, device.nice(priority)) for device in devices):
             for nice in lanes:
                 self._budget.touch((model, variant, nice))
             return
+        most = self.settings.predict_batch
+        if variant == OF_IMAGE and most > 1 and model not in self._companies:
+            self._companies[model] = most if takes(model, most) else 1
         for nice, count in lanes.items():
             self._make_room((model, variant, nice), count)
         try:
@@ -243,6 +258,23 @@ class ModelPool:
         self._watchdog.close()
         self._dispatcher.close()
         self._suspects.close()
+
+    def _together(self, unit: Unit, seat: Seat, most: int) -> int:
+        """How many of a unit's kind a device can run in one inference now; asks for more."""
+        for size in sizes(min(most, self._companies.get(unit.model, 1))):
+            key = (unit.model, OfImage(size), seat.lane.nice)
+            if seat.device.has(*key):
+                self._budget.touch(key)
+                return size
+            if self._budget.has_room(unit.model):
+                self._make_room(key, 1)
+                seat.device.compiling(*key).add_done_callback(partial(self._note, unit.model))
+        return 1
+
+    def _note(self, model: ServedModel, future: "Future[Compiled]") -> None:
+        if future.exception():
+            self._companies[model] = 1
+        self._count()
 
     def _lanes(self, spec: DeviceSpec) -> Sequence[Lane]:
         return lanes_apart(self.settings.policy.shares) if spec.single else SHARED

@@ -24,6 +24,7 @@ def note_inference(
     end: float,
     *,
     precision: str = "",
+    images: int | None = None,
     error: BaseException | None = None,
 ) -> None:
     """That it waited, and then ran."""
@@ -39,5 +40,5 @@ def note_inference(
         version=unit.model.version,
         device=device.spec.name,
         precision=precision,
-        images=unit.images,
+        images=images or unit.images,
     )

@@ -1,7 +1,7 @@
 """A unit's turn at a worker's place, and how long it is waited for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pellucid_server.runtime.compiled import Compiled
@@ -35,7 +35,9 @@ class Turn:
     """A unit that runs; called between its inferences, it lets others pass."""
 
     seat: Seat
-    taken: "Taken[Unit]"
+    unit: Unit
+    parts: "Sequence[Taken[Unit]]"
+    """What was taken for it: itself, or several that run together."""
     let_pass: "Callable[[Turn], bool]"
     watched: Watched = field(init=False)
     seconds: float = 0.0
@@ -50,11 +52,6 @@ class Turn:
         self.watched.go_on()
         self.seconds += time.monotonic() - start
         return ran
-
-    @property
-    def unit(self) -> Unit:
-        """What runs."""
-        return self.taken.unit
 
     @property
     def precision(self) -> str:

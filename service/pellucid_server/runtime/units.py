@@ -29,6 +29,13 @@ class Inference:
     outputs: Outputs
     queue: float
     compute: float
+    images: int = 1
+    """That it was of: others' may have been computed beside."""
+
+    @property
+    def share(self) -> float:
+        """Seconds of the device for one of them."""
+        return self.compute / self.images
 
 
 @dataclass(eq=False)
@@ -47,6 +54,8 @@ class Unit:
     arrival: float = field(default_factory=time.monotonic)
     future: "Future[Inference]" = field(default_factory=Future)
     failed_on: set[Device] = field(default_factory=set)
+    joins: bool = False
+    """Whether it may run together with others; then it rounds otherwise."""
 
     @property
     def steps(self) -> int:

@@ -1,6 +1,6 @@
 import itertools
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic
 
 from pellucid_server.errors import DeadlineExceeded, Overloaded
@@ -87,6 +87,18 @@ class Scheduler(Generic[U]):
         if not heads:
             return None
         priority, charges = self._shares_of(classes).pick(heads)
+        return self._start(priority, classes, charges, now)
+
+    def company(self, taken: Taken[U], now: float, alike: Callable[[U], bool]) -> Taken[U] | None:
+        """The next unit, where it is of the same class as one that was taken, and `alike`."""
+        priority, classes = taken.entry.priority, taken.classes
+        head = self._queues[priority].head()
+        if head is None or not alike(head.unit):
+            return None
+        chosen, charges = self._shares_of(classes).pick(self._heads(classes))
+        if chosen != priority:
+            self._shares_of(classes).refund(charges)
+            return None
         return self._start(priority, classes, charges, now)
 
     def overtaking(self, running: Taken[U], now: float) -> Taken[U] | None:

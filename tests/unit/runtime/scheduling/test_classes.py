@@ -54,6 +54,38 @@ def test_what_others_take_earns_no_turns() -> None:
     assert orders[0].index(BULK) == 20
 
 
+def test_company_is_whoever_is_next_of_the_same_class_and_alike() -> None:
+    """Of three even numbers and an odd one that wait in a row, three go together."""
+    queue = scheduler()
+    for number in (2, 4, 6, 7, 8):
+        queue.submit(number, now=0, priority=INTERACTIVE, job=number)
+    taken = queue.take(0, (INTERACTIVE,))
+    assert taken
+    company = []
+    while other := queue.company(taken, 0, lambda number: number % 2 == 0):
+        company.append(other.unit)
+    assert company == [4, 6]
+    assert queue.waiting_of(INTERACTIVE) == 2
+
+
+def test_company_takes_no_turn_that_a_lower_class_has_earned() -> None:
+    """Where an explanation is next, a prediction has no company, and nothing is charged for it."""
+    queue = scheduler()
+    submit(queue, EXPLAIN, 1)
+    submit(queue, INTERACTIVE, 30)
+    order = []
+    while taken := queue.take(0, ALL):
+        together = [taken]
+        while other := queue.company(taken, 0, lambda _: True):
+            together.append(other)
+        order.append([each.entry.priority for each in together])
+        for each in together:
+            queue.done(each, 1)
+    flat = [priority for group in order for priority in group]
+    assert flat.index(EXPLAIN) == 20
+    assert all(len(set(group)) == 1 for group in order)
+
+
 def test_a_unit_given_back_gives_its_turn_back_where_it_was_taken() -> None:
     queue = scheduler()
     submit(queue, BULK, 1)

@@ -23,7 +23,7 @@ class Size:
     full=Size(5),
 )
 def all_classes(size: Size) -> Series:
-    """Time of the whole call in f32, 200 MB of maps on their way to the caller among it."""
+    """Time of the whole call in f32, 100 MB of maps on their way to the caller among it."""
     with serving("--precision=f32") as server:
         server.explain(COFFEE, num_masks=32)
         pairs = interleave(

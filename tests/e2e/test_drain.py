@@ -283,7 +283,7 @@ def test_whoever_calls_a_server_that_goes_away_is_told(
         assert probe(server)[1]["status"] == "draining"
         assert ready_metric(server) == "0.0"
         *_, last = short
-        assert last.WhichOneof("event") == "result"
+        assert last.WhichOneof("event") == "results"
         for stream in (watch, idle):
             with pytest.raises(grpc.RpcError, match="goes away") as caught:
                 list(stream)

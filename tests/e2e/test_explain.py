@@ -91,6 +91,22 @@ def test_events_come_in_their_order(client: pellucid.Client) -> None:
     assert [event.target for event in results] == list(accepted.targets)  # type: ignore[union-attr]  # results
 
 
+def test_maps_of_all_classes_differ_by_half_a_level_from_those_in_full(
+    client: pellucid.Client,
+) -> None:
+    """A thousand maps in 16 bits and in float32: each class once, in the same order."""
+    asked: dict[str, Any] = {"model": MODEL, "top_k": 1000, "num_masks": 64, "seed": 5}
+    compact = client.explain(SAMPLES / "coffee.png", **asked).results()
+    full = client.explain(SAMPLES / "coffee.png", **asked, compact_maps=False).results()
+    assert len({each.target.class_id for each in compact}) == 1000
+    assert [each.target for each in compact] == [each.target for each in full]
+    for short, long in zip(compact, full, strict=True):
+        step = np.ptp(long.saliency_map) / 65535
+        rounding = 2e-7 * np.abs(long.saliency_map).max()
+        assert np.abs(short.saliency_map - long.saliency_map).max() <= 0.501 * step + rounding
+        assert short.map.stored.dtype == np.uint16
+
+
 def test_hanging_up_stops_the_work(server: Any, client: pellucid.Client) -> None:
     """Of 100,000 masks no more are done a second after the caller left."""
     stream = client.explain(

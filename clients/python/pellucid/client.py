@@ -149,6 +149,7 @@ class Client(EvaluationCalls):
         overlay: bool | Overlay = False,
         progress_interval: float | None = None,
         partial_maps: float | None = None,
+        compact_maps: bool | None = None,
         task_parameters: TaskParameters | None = None,
         timeout: float | None = STREAM_TIMEOUT,
         **parameters: ParameterValue,
@@ -157,8 +158,10 @@ class Client(EvaluationCalls):
 
         Targets are labels, class ids or categories of a prediction, its detections, boxes of
         the image, or `Target`s. `partial_maps` asks for the maps as they stand every so many
-        seconds. `task_parameters` are keywords of `predict`: `{"rectangles": [...]}`. Other
-        keywords are the method's own parameters, as `methods()` lists them.
+        seconds. Maps of more than 16 targets come as 16 bits a value, half a step of 65535
+        over their range off at most; `compact_maps` says otherwise. `task_parameters` are
+        keywords of `predict`: `{"rectangles": [...]}`. Other keywords are the method's own
+        parameters, as `methods()` lists them.
         """
         asked = query(model, version, False, dict(task_parameters or {}))
         request = explain_request(
@@ -171,6 +174,7 @@ class Client(EvaluationCalls):
             overlay=overlay,
             progress_interval=progress_interval,
             partial_maps=partial_maps,
+            compact_maps=compact_maps,
             parameters=parameters,
             asked=asked,
             task=self._task_for(asked),

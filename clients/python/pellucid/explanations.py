@@ -14,6 +14,9 @@ from PIL import Image
 
 from pellucid.types import Box, Category, ParameterValue, Size
 
+HIGHEST = 0xFFFF
+"""Level of a map's greatest value."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -52,10 +55,24 @@ class SaliencyMap:
     where the model sees a centre crop, more where it is padded.
     """
 
-    values: NDArray[np.float32]
+    stored: NDArray[np.float32] | NDArray[np.uint16]
+    """As it came: the values, or levels of 16 bits from the least of them to the greatest."""
     region: Box
     standard_errors: NDArray[np.float32] | None = None
     """The standard error of every value, where the method can tell."""
+    span: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest value, of levels."""
+
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """The map itself; of levels it is made on first use, so that many take little memory."""
+        if self.stored.dtype != np.uint16:
+            return self.stored.astype(np.float32, copy=False)
+        low, high = self.span
+        values = self.stored.astype(np.float32)
+        values *= np.float32((high - low) / HIGHEST)
+        values += np.float32(low)
+        return values
 
     def on_image(self, size: Size) -> NDArray[np.float32]:
         """The map at the image's pixels, height x width; NaN where the model saw nothing.
@@ -76,7 +93,7 @@ class SaliencyMap:
 
     def _window(self, left: int, top: int, right: int, bottom: int) -> Box:
         """The rectangle of the map, in its own cells, behind a rectangle of the image."""
-        rows, columns = self.values.shape
+        rows, columns = self.stored.shape
         x_scale = columns / (self.region.x_max - self.region.x_min)
         y_scale = rows / (self.region.y_max - self.region.y_min)
         return Box(

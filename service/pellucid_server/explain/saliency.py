@@ -53,14 +53,16 @@ class Saliency:
         """
         scores = self.scores
         level, shown = self.level(scores), self._shown(len(scores))
-        scratch = [np.empty((min(TARGETS, scores.shape[1]), *self.tables.size)) for _ in range(2)]
 
         def some(chunk: slice) -> NDArray[np.float32]:
-            out = scratch[chunk.start // TARGETS % 2]
-            sums = weighted_sums(self.design, self.tables, scores[:, chunk] - level[chunk], out=out)
-            sums /= shown
-            maps = np.empty(sums.shape, np.float32)
-            return np.add(sums, level[chunk, None, None], maps, casting="same_kind")
+            weights, levels = scores[:, chunk] - level[chunk], level[chunk, None, None]
+            if shown.ndim:
+                sums = weighted_sums(self.design, self.tables, weights)
+                return (sums / shown + levels).astype(np.float32)
+            maps = np.empty((weights.shape[1], *self.tables.size), np.float32)
+            maps[:] = levels
+            weighted_sums(self.design, self.tables, weights / shown, onto=maps)
+            return maps
 
         for maps in _ahead(some, list(_chunks(scores.shape[1]))):
             yield from maps
@@ -90,7 +92,8 @@ class Saliency:
         squares, sums = np.zeros_like(mean), np.empty((len(mean) + 1, *self.tables.size))
         for start in range(0, len(scores), self.design.stratum):
             part = weights[start : start + self.design.stratum]
-            *stratum, visible = weighted_sums(self.design, self.tables, part, start, out=sums)
+            sums[:] = 0
+            *stratum, visible = weighted_sums(self.design, self.tables, part, start, onto=sums)
             own = visible if shown.ndim else shown
             squares += ((np.asarray(stratum) - mean * own) / shown) ** 2
         return np.asarray(np.sqrt(squares / (strata * (strata - 1))))

@@ -10,6 +10,7 @@ from pellucid_server.explain.designs import Design
 from pellucid_server.explain.masks import MaskBlock, MaskTables
 
 Real = NDArray[np.float64]
+Sums = NDArray[np.floating]
 
 PIECE, SLICE, ROWS = 8192, 256, 32
 """Masks looked at together, and masks and rows of one product: all bound the memory."""
@@ -18,17 +19,16 @@ SHARED = 8
 
 
 def weighted_sums(
-    design: Design, tables: MaskTables, weights: Real, start: int = 0, out: Real | None = None
-) -> Real:
+    design: Design, tables: MaskTables, weights: Real, start: int = 0, onto: Sums | None = None
+) -> Sums:
     """Sum of a design's masks from `start` on, each weighted: targets x height x width.
 
-    `weights` is masks x targets. Sums are in float64 and in an order that depends on the
-    number of masks alone. They stand in `out` where it is given: fresh memory costs the
-    system as much time as the sums.
+    `weights` is masks x targets. Sums are in an order that depends on the number of masks
+    alone, and in float64, or added to what stands in `onto` in its precision: to pass over
+    maps once more costs as much as the sums.
     """
     count, targets = weights.shape
-    sums = np.empty((targets, *tables.size)) if out is None else out[:targets]
-    sums[:] = 0
+    sums = np.zeros((targets, *tables.size)) if onto is None else onto
     for first in range(0, count, PIECE):
         last = min(first + PIECE, count)
         _add(_piece(design, start + first, start + last), tables, weights[first:last], sums)
@@ -49,7 +49,7 @@ def _blocks(design: Design, start: int, stop: int) -> Iterator[MaskBlock]:
         at += len(block)
 
 
-def _add(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real) -> None:
+def _add(block: MaskBlock, tables: MaskTables, weights: Real, sums: Sums) -> None:
     if tables.clip:
         _add_rendered(block, tables, weights, sums)
         return
@@ -61,22 +61,25 @@ def _add(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real) -> Non
 
 
 def _add_grids(
-    block: MaskBlock, keys: NDArray[np.int32], tables: MaskTables, weights: Real, sums: Real
+    block: MaskBlock, keys: NDArray[np.int32], tables: MaskTables, weights: Real, sums: Sums
 ) -> None:
-    """Adds up grids of the same shift, which has the same key, then upsamples their sums."""
+    """Adds up grids of the same shift, which has the same key, then upsamples their sums.
+
+    The latter in float32, as in `_upsample`.
+    """
     keys, firsts, kinds = np.unique(keys, return_index=True, return_inverse=True)
     cells, targets, width = block.grids.shape[1], weights.shape[1], tables.size.width
-    strips = np.empty((len(keys), cells, targets, width))
+    strips = np.empty((len(keys), cells, targets, width), np.float32)
     shifts = block.shifts[firsts]
     for kind, (_, right) in enumerate(shifts):
         members = np.flatnonzero(kinds == kind)
         added = weights[members].T @ block.grids[members].reshape(len(members), -1)
-        columns = tables.columns[right].T.astype(np.float64)
-        strips[kind] = (added.reshape(targets, cells, cells) @ columns).swapaxes(0, 1)
+        grids = added.reshape(targets, cells, cells).astype(np.float32)
+        strips[kind] = (grids @ tables.columns[right].T).swapaxes(0, 1)
     _upsample(shifts[:, 0], strips, tables, sums)
 
 
-def _add_strips(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real) -> None:
+def _add_strips(block: MaskBlock, tables: MaskTables, weights: Real, sums: Sums) -> None:
     """Adds up grids while their rows are few: sum_i w_i R_dy G_i C_dx^T, one dy after another.
 
     A product with the columns' table turns each grid into a strip, cells x width; strips of
@@ -96,7 +99,7 @@ def _add_strips(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real)
     _upsample(downs, strips, tables, sums)
 
 
-def _upsample(downs: NDArray[np.int32], strips: Real, tables: MaskTables, sums: Real) -> None:
+def _upsample(downs: NDArray[np.int32], strips: Sums, tables: MaskTables, sums: Sums) -> None:
     """Adds strips, upsampled along the rows by their shifts: few large products.
 
     In float32, as maps are: of the few terms of a pixel that costs 1e-7 of them.
@@ -104,14 +107,14 @@ def _upsample(downs: NDArray[np.int32], strips: Real, tables: MaskTables, sums: 
     _, _, targets, width = strips.shape
     height = tables.size.height
     rows = tables.rows[downs].transpose(1, 0, 2).reshape(height, -1)
-    flattened = strips.reshape(rows.shape[1], -1).astype(np.float32)
+    flattened = strips.reshape(rows.shape[1], -1).astype(np.float32, copy=False)
     for top in range(0, height, ROWS):
         part = slice(top, top + ROWS)
         upsampled = (rows[part] @ flattened).reshape(-1, targets, width)
         sums[:, part] += upsampled.swapaxes(0, 1)
 
 
-def _add_rendered(block: MaskBlock, tables: MaskTables, weights: Real, sums: Real) -> None:
+def _add_rendered(block: MaskBlock, tables: MaskTables, weights: Real, sums: Sums) -> None:
     """Adds up whole masks, which clipping makes no longer linear in their grids."""
     for first in range(0, len(block), SLICE):
         part = slice(first, first + SLICE)

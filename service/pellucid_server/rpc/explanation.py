@@ -6,7 +6,7 @@ from typing import ClassVar
 from pellucid.v1 import explanation_pb2, explanation_pb2_grpc
 from pellucid_server.engine.engine import Engine
 from pellucid_server.engine.explanation import ExplainAccepted, ExplainEvent, Explanation
-from pellucid_server.rpc.codec.explanations import decode_request, encode_event
+from pellucid_server.rpc.codec.explanations import decode_encoding, decode_request, encode_events
 from pellucid_server.rpc.codec.methods import encode_method
 from pellucid_server.rpc.codec.parameters import ParameterReader
 from pellucid_server.rpc.exchange import Exchange, Observer
@@ -28,11 +28,10 @@ class ExplanationServicer(explanation_pb2_grpc.ExplanationServiceServicer):
     ) -> Iterator[explanation_pb2.ExplainResponse]:
         about(exchange, self.engine.models, request.model_name)
         asked = decode_request(request, ParameterReader(self.engine.sources))
+        encoding = decode_encoding(request)
         events = self.engine.explainer.explain(asked, exchange.call)
         with closing(events):  # type: ignore[type-var]  # a generator, which can be closed
-            for event in events:
-                _note(exchange, event)
-                yield encode_event(event)
+            yield from encode_events(_noted(exchange, events), encoding)
 
     @answers
     def ListMethods(
@@ -43,8 +42,10 @@ class ExplanationServicer(explanation_pb2_grpc.ExplanationServiceServicer):
         return explanation_pb2.ListMethodsResponse(methods=map(encode_method, methods))
 
 
-def _note(exchange: Exchange, event: ExplainEvent) -> None:
-    if isinstance(event, ExplainAccepted):
-        exchange.version = event.model_version
-    elif isinstance(event, Explanation):
-        exchange.facts["evaluations"] = event.evaluations
+def _noted(exchange: Exchange, events: Iterator[ExplainEvent]) -> Iterator[ExplainEvent]:
+    for event in events:
+        if isinstance(event, ExplainAccepted):
+            exchange.version = event.model_version
+        elif isinstance(event, Explanation):
+            exchange.facts["evaluations"] = event.evaluations
+        yield event

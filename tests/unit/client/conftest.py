@@ -83,22 +83,21 @@ def explained(request: Any, _context: Any) -> Iterator[explanation_pb2.ExplainRe
         )
         progress.elapsed.FromMilliseconds(done * 100)
         yield explanation_pb2.ExplainResponse(progress=progress)
+    results = explanation_pb2.Explanations(
+        model_name=request.model_name,
+        model_version="1",
+        method=request.method,
+        parameters=request.parameters,
+        evaluations=11,
+        precision="f32",
+    )
     for target in targets:
-        result = explanation_pb2.Explanation(
-            target=target,
-            saliency_map=saliency,
-            model_name=request.model_name,
-            model_version="1",
-            method=request.method,
-            parameters=request.parameters,
-            evaluations=11,
-            precision="f32",
-        )
+        result = results.explanations.add(target=target, saliency_map=saliency)
         if request.overlay.enabled:
             result.overlay.CopyFrom(
                 common_pb2.Picture(data=png(), media_type="image/png", size=accepted.input_size)
             )
-        yield explanation_pb2.ExplainResponse(result=result)
+    yield explanation_pb2.ExplainResponse(results=results)
 
 
 def model(name: str = "lights", task: str = "CLASSIFICATION") -> model_pb2.Model:

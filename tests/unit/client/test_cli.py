@@ -379,9 +379,9 @@ def test_objects_of_one_class_have_files_of_their_own(
 ) -> None:
     def explain(request: Any, context: Any) -> Iterator[Any]:
         for event in scripted.explained(request, context):
-            if event.HasField("result"):
-                event.result.target.CopyFrom(scripted.category())
-                event.result.box.x_max = 5
+            for each in event.results.explanations:
+                each.target.CopyFrom(scripted.category())
+                each.box.x_max = 5
             yield event
 
     fake.explain = explain
@@ -438,8 +438,8 @@ def test_labels_cannot_lead_out_of_the_folder(
 
     def explain(request: Any, context: Any) -> Iterator[Any]:
         for event in scripted.explained(request, context):
-            if event.HasField("result"):
-                event.result.target.label = "../../evil/.."
+            for each in event.results.explanations:
+                each.target.label = "../../evil/.."
             yield event
 
     fake.explain = explain

@@ -308,7 +308,7 @@ def test_a_result_says_where_its_target_is(client: Any, fake: Any, scripted: Any
             if event.HasField("accepted"):
                 event.accepted.boxes.extend([box, common_pb2.Box()])
             elif index == 3:
-                event.result.box.CopyFrom(box)
+                event.results.explanations[0].box.CopyFrom(box)
             yield event
 
     plain = next(iter(client.explain(scripted.png(), model="lights")))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from pellucid import InternalError, InvalidArgumentError, Size, Task, Uri
-from pellucid._wire.explanations import EventReader
+from pellucid import Explanation, InternalError, InvalidArgumentError, Size, Task, Uri
+from pellucid._wire.explanations import EventReader, explain_request
 from pellucid._wire.inputs import open_image, to_input
 from pellucid._wire.masks import decode_rle, from_mask
 from pellucid._wire.parameters import PATHS, Parameters, TaskParameters
@@ -261,12 +261,45 @@ def test_a_raw_model_takes_no_parameters() -> None:
 def test_maps_that_contradict_themselves(size: Size) -> None:
     message = explanation_pb2.SaliencyMap(values=b"1234" if size.width else b"")
     message.size.width, message.size.height = size
-    response = explanation_pb2.ExplainResponse(
-        result=explanation_pb2.Explanation(saliency_map=message)
-    )
+    response = explanation_pb2.ExplainResponse()
+    response.results.explanations.add().saliency_map.CopyFrom(message)
     with pytest.raises(InternalError):
         EventReader().read(response)
 
 
 def test_events_of_a_newer_contract_are_skipped() -> None:
-    assert EventReader().read(explanation_pb2.ExplainResponse()) is None
+    assert not EventReader().read(explanation_pb2.ExplainResponse())
+
+
+@pytest.mark.parametrize(
+    ("asked", "compact"),
+    [
+        ({}, False),
+        ({"top_k": 16}, False),
+        ({"top_k": 17}, True),
+        ({"targets": list(range(17))}, True),
+        ({"top_k": 17, "compact_maps": False}, False),
+        ({"compact_maps": True}, True),
+    ],
+)
+def test_maps_of_many_targets_are_asked_for_in_16_bits(
+    asked: dict[str, Any], *, compact: bool
+) -> None:
+    request = explain_request(PIXELS, model="m", **asked)
+    wanted = (
+        explanation_pb2.MAP_ENCODING_UINT16 if compact else explanation_pb2.MAP_ENCODING_FLOAT32
+    )
+    assert request.map_encoding == wanted
+
+
+def test_levels_stand_for_values_between_the_least_and_the_greatest() -> None:
+    response = explanation_pb2.ExplainResponse()
+    message = response.results.explanations.add().saliency_map
+    message.size.width, message.size.height = 3, 1
+    message.minimum, message.maximum = -1, 1
+    message.levels = np.array([0, 32768, 65535], "<u2").tobytes()
+    (found,) = EventReader().read(response)
+    assert isinstance(found, Explanation)
+    assert found.map.stored.nbytes == 6
+    np.testing.assert_allclose(found.saliency_map, [[-1, 1 / 65535, 1]], atol=1e-7)
+    assert found.saliency_map is found.saliency_map

@@ -122,11 +122,12 @@ def test_an_explanation_streams_its_events_in_order(running: Running) -> None:
     assert (first.accepted.map_size.width, first.accepted.map_size.height) == (3, 2)
     assert not second.progress.HasField("remaining")
     assert second.progress.partial_maps[0].maximum == 5
-    values = np.frombuffer(third.result.saliency_map.values, "<f4").reshape(2, 3)
+    (result,) = third.results.explanations
+    values = np.frombuffer(result.saliency_map.values, "<f4").reshape(2, 3)
     np.testing.assert_array_equal(values, MAP.values)
-    assert third.result.overlay.media_type == "image/png"
-    assert third.result.overlay.data.startswith(b"\x89PNG")
-    assert (third.result.elapsed.seconds, third.result.elapsed.nanos) == (1, 500_000_000)
+    assert result.overlay.media_type == "image/png"
+    assert result.overlay.data.startswith(b"\x89PNG")
+    assert (third.results.elapsed.seconds, third.results.elapsed.nanos) == (1, 500_000_000)
     assert eventually(lambda: running.count(EXPLAIN, "OK", "pets") == 1)
     (line,) = [line for line in running.logs if line["event"] == "call"]
     assert (line["version"], line["evaluations"]) == ("3", 11)

@@ -1,6 +1,7 @@
 """The events of a running explanation, for asyncio."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,7 @@ class ExplanationStream:
         self._method = method
         self._attempt = attempt
         self._reader = EventReader()
+        self._read: deque[Event] = deque()
         self._cancelled = False
         self._begun = False
         self._request: pb.ExplainRequest | None = None
@@ -72,10 +74,9 @@ class ExplanationStream:
         return self
 
     async def __anext__(self) -> Event:
-        while True:
-            event = self._reader.read(await self._response())
-            if event is not None:
-                return event
+        while not self._read:
+            self._read.extend(self._reader.read(await self._response()))
+        return self._read.popleft()
 
     async def _response(self) -> pb.ExplainResponse:
         while True:

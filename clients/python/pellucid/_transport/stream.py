@@ -1,6 +1,7 @@
 """The events of a running explanation, for synchronous code."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,7 @@ class ExplanationStream:
         self._start = start
         self._attempt = attempt
         self._reader = EventReader()
+        self._read: deque[Event] = deque()
         self._cancelled = threading.Event()
         self._begun = False
         self._call = start()
@@ -67,10 +69,9 @@ class ExplanationStream:
         return self
 
     def __next__(self) -> Event:
-        while True:
-            event = self._reader.read(self._response())
-            if event is not None:
-                return event
+        while not self._read:
+            self._read.extend(self._reader.read(self._response()))
+        return self._read.popleft()
 
     def _response(self) -> pb.ExplainResponse:
         while True:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from pellucid.types import Box, Category, ImageLike, ParameterValue, Size, Task
 from pellucid.v1 import common_pb2
 from pellucid.v1 import explanation_pb2 as pb
 
+FEW = 16
+"""Targets whose maps come in full where nothing is said of it."""
+Number = TypeVar("Number", np.float32, np.uint16)
 TargetLike = str | int | Category | Box | Detection | Target
 Targets = TargetLike | Sequence[TargetLike]
 
@@ -40,18 +44,23 @@ def explain_request(
     overlay: bool | Overlay = False,
     progress_interval: float | None = None,
     partial_maps: float | None = None,
+    compact_maps: bool | None = None,
     parameters: Mapping[str, ParameterValue] | None = None,
     asked: Query | None = None,
     task: Task | None = None,
 ) -> pb.ExplainRequest:
     """The request of an explanation; `asked` has the task's parameters."""
+    listed = [_target(each) for each in _listed(targets)]
+    if compact_maps is None:
+        compact_maps = max(len(listed), top_k) > FEW
     request = pb.ExplainRequest(
         model_name=model,
         model_version=version,
         input=to_input(image),
-        targets=map(_target, _listed(targets)),
+        targets=listed,
         top_k=top_k,
         method=method,
+        map_encoding=pb.MAP_ENCODING_UINT16 if compact_maps else pb.MAP_ENCODING_FLOAT32,
     )
     for name, value in (parameters or {}).items():
         request.parameters[name].CopyFrom(common.to_value(name, value))
@@ -136,18 +145,18 @@ class EventReader:
     def __init__(self) -> None:
         self._input_size = Size(0, 0)
 
-    def read(self, response: pb.ExplainResponse) -> Event | None:
-        """The event; `None` for one of a newer contract."""
+    def read(self, response: pb.ExplainResponse) -> list[Event]:
+        """The events of a message; none of one of a newer contract."""
         match response.WhichOneof("event"):
             case "accepted":
                 accepted = _accepted(response.accepted)
                 self._input_size = accepted.input_size
-                return accepted
+                return [accepted]
             case "progress":
-                return _progress(response.progress)
-            case "result":
-                return _explanation(response.result, self._input_size)
-        return None
+                return [_progress(response.progress)]
+            case "results":
+                return _explanations(response.results, self._input_size)
+        return []
 
 
 def _accepted(message: pb.ExplainAccepted) -> Accepted:
@@ -187,33 +196,43 @@ def _convergence(message: pb.Convergence) -> Convergence:
 
 
 def _map(message: pb.SaliencyMap) -> SaliencyMap:
-    values = _floats(message.values, message)
-    errors = _floats(message.standard_errors, message) if message.standard_errors else None
-    return SaliencyMap(values, common.box(message.region), errors)
-
-
-def _floats(data: bytes, message: pb.SaliencyMap) -> NDArray[np.float32]:
-    width, height = common.size(message.size)
-    values = np.frombuffer(data, "<f4").astype(np.float32)
-    if values.size != width * height or not values.size:
-        raise InternalError(f"the server's map is not {width} x {height} float32 values")
-    return values.reshape(height, width)
-
-
-def _explanation(message: pb.Explanation, input_size: Size) -> Explanation:
-    return Explanation(
-        target=common.category(message.target),
-        map=_map(message.saliency_map),
-        input_size=input_size,
-        model=message.model_name,
-        version=message.model_version,
-        method=message.method,
-        parameters=common.values(message.parameters),
-        evaluations=message.evaluations,
-        precision=message.precision,
-        elapsed=common.seconds(message.elapsed),
-        convergence=_convergence(message.convergence) if message.HasField("convergence") else None,
-        box=common.box(message.box) if message.HasField("box") else None,
-        overlay_data=message.overlay.data if message.HasField("overlay") else None,
-        overlay_media_type=message.overlay.media_type or "image/png",
+    levels, errors = message.levels, message.standard_errors
+    stored = _array(levels, np.uint16, message) if levels else None
+    return SaliencyMap(
+        _array(message.values, np.float32, message) if stored is None else stored,
+        common.box(message.region),
+        _array(errors, np.float32, message) if errors else None,
+        (message.minimum, message.maximum),
     )
+
+
+def _array(data: bytes, kind: type[Number], message: pb.SaliencyMap) -> NDArray[Number]:
+    width, height = common.size(message.size)
+    little = np.dtype(kind).newbyteorder("<")
+    if len(data) != width * height * little.itemsize or not data:
+        raise InternalError(f"the server's map does not have {width} x {height} values")
+    return np.frombuffer(data, little).astype(kind, copy=False).reshape(height, width)
+
+
+def _explanations(message: pb.Explanations, input_size: Size) -> list[Event]:
+    parameters = common.values(message.parameters)
+    elapsed = common.seconds(message.elapsed)
+    return [
+        Explanation(
+            target=common.category(each.target),
+            map=_map(each.saliency_map),
+            input_size=input_size,
+            model=message.model_name,
+            version=message.model_version,
+            method=message.method,
+            parameters=parameters,
+            evaluations=message.evaluations,
+            precision=message.precision,
+            elapsed=elapsed,
+            convergence=_convergence(each.convergence) if each.HasField("convergence") else None,
+            box=common.box(each.box) if each.HasField("box") else None,
+            overlay_data=each.overlay.data if each.HasField("overlay") else None,
+            overlay_media_type=each.overlay.media_type or "image/png",
+        )
+        for each in message.explanations
+    ]

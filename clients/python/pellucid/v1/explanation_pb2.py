@@ -27,7 +27,7 @@ from pellucid.v1 import common_pb2 as pellucid_dot_v1_dot_common__pb2
 from pellucid.v1 import inference_pb2 as pellucid_dot_v1_dot_inference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpellucid/v1/explanation.proto\x12\x0bpellucid.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18pellucid/v1/common.proto\x1a\x1bpellucid/v1/inference.proto\"\xb5\x06\n\x0e\x45xplainRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12!\n\x05input\x18\x03 \x01(\x0b\x32\x12.pellucid.v1.Input\x12$\n\x07targets\x18\x04 \x03(\x0b\x32\x13.pellucid.v1.Target\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x0e\n\x06method\x18\x06 \x01(\t\x12?\n\nparameters\x18\x07 \x03(\x0b\x32+.pellucid.v1.ExplainRequest.ParametersEntry\x12.\n\x08progress\x18\x08 \x01(\x0b\x32\x1c.pellucid.v1.ProgressOptions\x12,\n\x07overlay\x18\t \x01(\x0b\x32\x1b.pellucid.v1.OverlayOptions\x12\x35\n\tdetection\x18\n \x01(\x0b\x32 .pellucid.v1.DetectionParametersH\x00\x12L\n\x15instance_segmentation\x18\x0b \x01(\x0b\x32+.pellucid.v1.InstanceSegmentationParametersH\x00\x12L\n\x15semantic_segmentation\x18\x0c \x01(\x0b\x32+.pellucid.v1.SemanticSegmentationParametersH\x00\x12\x42\n\x10super_resolution\x18\r \x01(\x0b\x32&.pellucid.v1.SuperResolutionParametersH\x00\x12>\n\x0estyle_transfer\x18\x0e \x01(\x0b\x32$.pellucid.v1.StyleTransferParametersH\x00\x12\x37\n\ninpainting\x18\x0f \x01(\x0b\x32!.pellucid.v1.InpaintingParametersH\x00\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue:\x02\x38\x01\x42\x11\n\x0ftask_parameters\"i\n\x06Target\x12\x12\n\x08\x63lass_id\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x13\n\tdetection\x18\x03 \x01(\x05H\x00\x12\x1d\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x10.pellucid.v1.BoxB\x06\n\x04kind\"w\n\x0fProgressOptions\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14partial_map_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9a\x01\n\x0eOverlayOptions\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x11\n\tcolor_map\x18\x02 \x01(\t\x12\x14\n\x07opacity\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\x0ewithout_legend\x18\x04 \x01(\x08\x12*\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormatB\n\n\x08_opacity\"\xaa\x01\n\x0f\x45xplainResponse\x12\x30\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1c.pellucid.v1.ExplainAcceptedH\x00\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1c.pellucid.v1.ExplainProgressH\x00\x12*\n\x06result\x18\x03 \x01(\x0b\x32\x18.pellucid.v1.ExplanationH\x00\x42\x07\n\x05\x65vent\"\x8c\x03\n\x0f\x45xplainAccepted\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12@\n\nparameters\x18\x04 \x03(\x0b\x32,.pellucid.v1.ExplainAccepted.ParametersEntry\x12&\n\x07targets\x18\x05 \x03(\x0b\x32\x15.pellucid.v1.Category\x12\r\n\x05total\x18\x06 \x01(\x03\x12(\n\x08map_size\x18\x07 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12*\n\ninput_size\x18\x08 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12\x1f\n\x05\x62oxes\x18\t \x03(\x0b\x32\x10.pellucid.v1.Box\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue:\x02\x38\x01\"\x81\x02\n\x0f\x45xplainProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12*\n\x07\x65lapsed\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tremaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10units_per_second\x18\x05 \x01(\x01\x12.\n\x0cpartial_maps\x18\x06 \x03(\x0b\x32\x18.pellucid.v1.SaliencyMap\x12-\n\x0b\x63onvergence\x18\x07 \x03(\x0b\x32\x18.pellucid.v1.Convergence\":\n\x0b\x43onvergence\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x01\x12\x16\n\x0estandard_error\x18\x02 \x01(\x01\"\xa0\x01\n\x0bSaliencyMap\x12$\n\x04size\x18\x01 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\x0f\n\x07minimum\x18\x03 \x01(\x02\x12\x0f\n\x07maximum\x18\x04 \x01(\x02\x12 \n\x06region\x18\x05 \x01(\x0b\x32\x10.pellucid.v1.Box\x12\x17\n\x0fstandard_errors\x18\x06 \x01(\x0c\"\xf6\x03\n\x0b\x45xplanation\x12%\n\x06target\x18\x01 \x01(\x0b\x32\x15.pellucid.v1.Category\x12.\n\x0csaliency_map\x18\x02 \x01(\x0b\x32\x18.pellucid.v1.SaliencyMap\x12%\n\x07overlay\x18\x03 \x01(\x0b\x32\x14.pellucid.v1.Picture\x12\x12\n\nmodel_name\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x0e\n\x06method\x18\x06 \x01(\t\x12<\n\nparameters\x18\x07 \x03(\x0b\x32(.pellucid.v1.Explanation.ParametersEntry\x12\x13\n\x0b\x65valuations\x18\x08 \x01(\x03\x12\x11\n\tprecision\x18\t \x01(\t\x12*\n\x07\x65lapsed\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\x0b\x63onvergence\x18\x0b \x01(\x0b\x32\x18.pellucid.v1.Convergence\x12\x1d\n\x03\x62ox\x18\x0c \x01(\x0b\x32\x10.pellucid.v1.Box\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue:\x02\x38\x01\"(\n\x12ListMethodsRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\";\n\x13ListMethodsResponse\x12$\n\x07methods\x18\x01 \x03(\x0b\x32\x13.pellucid.v1.Method\"\xa7\x01\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\x30\n\nparameters\x18\x04 \x03(\x0b\x32\x1c.pellucid.v1.MethodParameter\x12 \n\x05tasks\x18\x05 \x03(\x0e\x32\x11.pellucid.v1.Task\x12\x13\n\x0bmodel_names\x18\x06 \x03(\t\"\xcb\x01\n\x0fMethodParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x32\n\rdefault_value\x18\x04 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue\x12\x14\n\x07minimum\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x07 \x03(\tB\n\n\x08_minimumB\n\n\x08_maximum2\xae\x01\n\x12\x45xplanationService\x12\x46\n\x07\x45xplain\x12\x1b.pellucid.v1.ExplainRequest\x1a\x1c.pellucid.v1.ExplainResponse0\x01\x12P\n\x0bListMethods\x12\x1f.pellucid.v1.ListMethodsRequest\x1a .pellucid.v1.ListMethodsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpellucid/v1/explanation.proto\x12\x0bpellucid.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18pellucid/v1/common.proto\x1a\x1bpellucid/v1/inference.proto\"\xe5\x06\n\x0e\x45xplainRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12!\n\x05input\x18\x03 \x01(\x0b\x32\x12.pellucid.v1.Input\x12$\n\x07targets\x18\x04 \x03(\x0b\x32\x13.pellucid.v1.Target\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x0e\n\x06method\x18\x06 \x01(\t\x12?\n\nparameters\x18\x07 \x03(\x0b\x32+.pellucid.v1.ExplainRequest.ParametersEntry\x12.\n\x08progress\x18\x08 \x01(\x0b\x32\x1c.pellucid.v1.ProgressOptions\x12,\n\x07overlay\x18\t \x01(\x0b\x32\x1b.pellucid.v1.OverlayOptions\x12\x35\n\tdetection\x18\n \x01(\x0b\x32 .pellucid.v1.DetectionParametersH\x00\x12L\n\x15instance_segmentation\x18\x0b \x01(\x0b\x32+.pellucid.v1.InstanceSegmentationParametersH\x00\x12L\n\x15semantic_segmentation\x18\x0c \x01(\x0b\x32+.pellucid.v1.SemanticSegmentationParametersH\x00\x12\x42\n\x10super_resolution\x18\r \x01(\x0b\x32&.pellucid.v1.SuperResolutionParametersH\x00\x12>\n\x0estyle_transfer\x18\x0e \x01(\x0b\x32$.pellucid.v1.StyleTransferParametersH\x00\x12\x37\n\ninpainting\x18\x0f \x01(\x0b\x32!.pellucid.v1.InpaintingParametersH\x00\x12.\n\x0cmap_encoding\x18\x10 \x01(\x0e\x32\x18.pellucid.v1.MapEncoding\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue:\x02\x38\x01\x42\x11\n\x0ftask_parameters\"i\n\x06Target\x12\x12\n\x08\x63lass_id\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x13\n\tdetection\x18\x03 \x01(\x05H\x00\x12\x1d\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x10.pellucid.v1.BoxB\x06\n\x04kind\"w\n\x0fProgressOptions\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14partial_map_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9a\x01\n\x0eOverlayOptions\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x11\n\tcolor_map\x18\x02 \x01(\t\x12\x14\n\x07opacity\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\x0ewithout_legend\x18\x04 \x01(\x08\x12*\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.pellucid.v1.PictureFormatB\n\n\x08_opacity\"\xac\x01\n\x0f\x45xplainResponse\x12\x30\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1c.pellucid.v1.ExplainAcceptedH\x00\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1c.pellucid.v1.ExplainProgressH\x00\x12,\n\x07results\x18\x03 \x01(\x0b\x32\x19.pellucid.v1.ExplanationsH\x00\x42\x07\n\x05\x65vent\"\x8c\x03\n\x0f\x45xplainAccepted\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12@\n\nparameters\x18\x04 \x03(\x0b\x32,.pellucid.v1.ExplainAccepted.ParametersEntry\x12&\n\x07targets\x18\x05 \x03(\x0b\x32\x15.pellucid.v1.Category\x12\r\n\x05total\x18\x06 \x01(\x03\x12(\n\x08map_size\x18\x07 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12*\n\ninput_size\x18\x08 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12\x1f\n\x05\x62oxes\x18\t \x03(\x0b\x32\x10.pellucid.v1.Box\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue:\x02\x38\x01\"\x81\x02\n\x0f\x45xplainProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12*\n\x07\x65lapsed\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tremaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10units_per_second\x18\x05 \x01(\x01\x12.\n\x0cpartial_maps\x18\x06 \x03(\x0b\x32\x18.pellucid.v1.SaliencyMap\x12-\n\x0b\x63onvergence\x18\x07 \x03(\x0b\x32\x18.pellucid.v1.Convergence\":\n\x0b\x43onvergence\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x01\x12\x16\n\x0estandard_error\x18\x02 \x01(\x01\"\xb0\x01\n\x0bSaliencyMap\x12$\n\x04size\x18\x01 \x01(\x0b\x32\x16.pellucid.v1.ImageSize\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\x0f\n\x07minimum\x18\x03 \x01(\x02\x12\x0f\n\x07maximum\x18\x04 \x01(\x02\x12 \n\x06region\x18\x05 \x01(\x0b\x32\x10.pellucid.v1.Box\x12\x17\n\x0fstandard_errors\x18\x06 \x01(\x0c\x12\x0e\n\x06levels\x18\x07 \x01(\x0c\"\xdc\x02\n\x0c\x45xplanations\x12.\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x18.pellucid.v1.Explanation\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12=\n\nparameters\x18\x05 \x03(\x0b\x32).pellucid.v1.Explanations.ParametersEntry\x12\x13\n\x0b\x65valuations\x18\x06 \x01(\x03\x12\x11\n\tprecision\x18\x07 \x01(\t\x12*\n\x07\x65lapsed\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue:\x02\x38\x01\"\xd9\x01\n\x0b\x45xplanation\x12%\n\x06target\x18\x01 \x01(\x0b\x32\x15.pellucid.v1.Category\x12.\n\x0csaliency_map\x18\x02 \x01(\x0b\x32\x18.pellucid.v1.SaliencyMap\x12%\n\x07overlay\x18\x03 \x01(\x0b\x32\x14.pellucid.v1.Picture\x12-\n\x0b\x63onvergence\x18\x04 \x01(\x0b\x32\x18.pellucid.v1.Convergence\x12\x1d\n\x03\x62ox\x18\x05 \x01(\x0b\x32\x10.pellucid.v1.Box\"(\n\x12ListMethodsRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\";\n\x13ListMethodsResponse\x12$\n\x07methods\x18\x01 \x03(\x0b\x32\x13.pellucid.v1.Method\"\xa7\x01\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\x30\n\nparameters\x18\x04 \x03(\x0b\x32\x1c.pellucid.v1.MethodParameter\x12 \n\x05tasks\x18\x05 \x03(\x0e\x32\x11.pellucid.v1.Task\x12\x13\n\x0bmodel_names\x18\x06 \x03(\t\"\xcb\x01\n\x0fMethodParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x32\n\rdefault_value\x18\x04 \x01(\x0b\x32\x1b.pellucid.v1.ParameterValue\x12\x14\n\x07minimum\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x07 \x03(\tB\n\n\x08_minimumB\n\n\x08_maximum*^\n\x0bMapEncoding\x12\x1c\n\x18MAP_ENCODING_UNSPECIFIED\x10\x00\x12\x18\n\x14MAP_ENCODING_FLOAT32\x10\x01\x12\x17\n\x13MAP_ENCODING_UINT16\x10\x02\x32\xae\x01\n\x12\x45xplanationService\x12\x46\n\x07\x45xplain\x12\x1b.pellucid.v1.ExplainRequest\x1a\x1c.pellucid.v1.ExplainResponse0\x01\x12P\n\x0bListMethods\x12\x1f.pellucid.v1.ListMethodsRequest\x1a .pellucid.v1.ListMethodsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,42 +38,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_EXPLAINACCEPTED_PARAMETERSENTRY']._loaded_options = None
   _globals['_EXPLAINACCEPTED_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_EXPLANATION_PARAMETERSENTRY']._loaded_options = None
-  _globals['_EXPLANATION_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_EXPLANATIONS_PARAMETERSENTRY']._loaded_options = None
+  _globals['_EXPLANATIONS_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_MAPENCODING']._serialized_start=3513
+  _globals['_MAPENCODING']._serialized_end=3607
   _globals['_EXPLAINREQUEST']._serialized_start=134
-  _globals['_EXPLAINREQUEST']._serialized_end=955
-  _globals['_EXPLAINREQUEST_PARAMETERSENTRY']._serialized_start=858
-  _globals['_EXPLAINREQUEST_PARAMETERSENTRY']._serialized_end=936
-  _globals['_TARGET']._serialized_start=957
-  _globals['_TARGET']._serialized_end=1062
-  _globals['_PROGRESSOPTIONS']._serialized_start=1064
-  _globals['_PROGRESSOPTIONS']._serialized_end=1183
-  _globals['_OVERLAYOPTIONS']._serialized_start=1186
-  _globals['_OVERLAYOPTIONS']._serialized_end=1340
-  _globals['_EXPLAINRESPONSE']._serialized_start=1343
-  _globals['_EXPLAINRESPONSE']._serialized_end=1513
-  _globals['_EXPLAINACCEPTED']._serialized_start=1516
-  _globals['_EXPLAINACCEPTED']._serialized_end=1912
-  _globals['_EXPLAINACCEPTED_PARAMETERSENTRY']._serialized_start=858
-  _globals['_EXPLAINACCEPTED_PARAMETERSENTRY']._serialized_end=936
-  _globals['_EXPLAINPROGRESS']._serialized_start=1915
-  _globals['_EXPLAINPROGRESS']._serialized_end=2172
-  _globals['_CONVERGENCE']._serialized_start=2174
-  _globals['_CONVERGENCE']._serialized_end=2232
-  _globals['_SALIENCYMAP']._serialized_start=2235
-  _globals['_SALIENCYMAP']._serialized_end=2395
-  _globals['_EXPLANATION']._serialized_start=2398
-  _globals['_EXPLANATION']._serialized_end=2900
-  _globals['_EXPLANATION_PARAMETERSENTRY']._serialized_start=858
-  _globals['_EXPLANATION_PARAMETERSENTRY']._serialized_end=936
-  _globals['_LISTMETHODSREQUEST']._serialized_start=2902
-  _globals['_LISTMETHODSREQUEST']._serialized_end=2942
-  _globals['_LISTMETHODSRESPONSE']._serialized_start=2944
-  _globals['_LISTMETHODSRESPONSE']._serialized_end=3003
-  _globals['_METHOD']._serialized_start=3006
-  _globals['_METHOD']._serialized_end=3173
-  _globals['_METHODPARAMETER']._serialized_start=3176
-  _globals['_METHODPARAMETER']._serialized_end=3379
-  _globals['_EXPLANATIONSERVICE']._serialized_start=3382
-  _globals['_EXPLANATIONSERVICE']._serialized_end=3556
+  _globals['_EXPLAINREQUEST']._serialized_end=1003
+  _globals['_EXPLAINREQUEST_PARAMETERSENTRY']._serialized_start=906
+  _globals['_EXPLAINREQUEST_PARAMETERSENTRY']._serialized_end=984
+  _globals['_TARGET']._serialized_start=1005
+  _globals['_TARGET']._serialized_end=1110
+  _globals['_PROGRESSOPTIONS']._serialized_start=1112
+  _globals['_PROGRESSOPTIONS']._serialized_end=1231
+  _globals['_OVERLAYOPTIONS']._serialized_start=1234
+  _globals['_OVERLAYOPTIONS']._serialized_end=1388
+  _globals['_EXPLAINRESPONSE']._serialized_start=1391
+  _globals['_EXPLAINRESPONSE']._serialized_end=1563
+  _globals['_EXPLAINACCEPTED']._serialized_start=1566
+  _globals['_EXPLAINACCEPTED']._serialized_end=1962
+  _globals['_EXPLAINACCEPTED_PARAMETERSENTRY']._serialized_start=906
+  _globals['_EXPLAINACCEPTED_PARAMETERSENTRY']._serialized_end=984
+  _globals['_EXPLAINPROGRESS']._serialized_start=1965
+  _globals['_EXPLAINPROGRESS']._serialized_end=2222
+  _globals['_CONVERGENCE']._serialized_start=2224
+  _globals['_CONVERGENCE']._serialized_end=2282
+  _globals['_SALIENCYMAP']._serialized_start=2285
+  _globals['_SALIENCYMAP']._serialized_end=2461
+  _globals['_EXPLANATIONS']._serialized_start=2464
+  _globals['_EXPLANATIONS']._serialized_end=2812
+  _globals['_EXPLANATIONS_PARAMETERSENTRY']._serialized_start=906
+  _globals['_EXPLANATIONS_PARAMETERSENTRY']._serialized_end=984
+  _globals['_EXPLANATION']._serialized_start=2815
+  _globals['_EXPLANATION']._serialized_end=3032
+  _globals['_LISTMETHODSREQUEST']._serialized_start=3034
+  _globals['_LISTMETHODSREQUEST']._serialized_end=3074
+  _globals['_LISTMETHODSRESPONSE']._serialized_start=3076
+  _globals['_LISTMETHODSRESPONSE']._serialized_end=3135
+  _globals['_METHOD']._serialized_start=3138
+  _globals['_METHOD']._serialized_end=3305
+  _globals['_METHODPARAMETER']._serialized_start=3308
+  _globals['_METHODPARAMETER']._serialized_end=3511
+  _globals['_EXPLANATIONSERVICE']._serialized_start=3610
+  _globals['_EXPLANATIONSERVICE']._serialized_end=3784
 # @@protoc_insertion_point(module_scope)

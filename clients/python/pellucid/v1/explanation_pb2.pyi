@@ -8,12 +8,47 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import pellucid.v1.common_pb2
 import pellucid.v1.inference_pb2
+import sys
 import typing
 
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
+
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _MapEncoding:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _MapEncodingEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_MapEncoding.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    MAP_ENCODING_UNSPECIFIED: _MapEncoding.ValueType  # 0
+    """As MAP_ENCODING_FLOAT32."""
+    MAP_ENCODING_FLOAT32: _MapEncoding.ValueType  # 1
+    """As `SaliencyMap.values`."""
+    MAP_ENCODING_UINT16: _MapEncoding.ValueType  # 2
+    """As `SaliencyMap.levels`: half as many bytes, for maps of many targets. What it rounds
+    is far below the standard error of a map.
+    """
+
+class MapEncoding(_MapEncoding, metaclass=_MapEncodingEnumTypeWrapper):
+    """How the values of a map are written."""
+
+MAP_ENCODING_UNSPECIFIED: MapEncoding.ValueType  # 0
+"""As MAP_ENCODING_FLOAT32."""
+MAP_ENCODING_FLOAT32: MapEncoding.ValueType  # 1
+"""As `SaliencyMap.values`."""
+MAP_ENCODING_UINT16: MapEncoding.ValueType  # 2
+"""As `SaliencyMap.levels`: half as many bytes, for maps of many targets. What it rounds
+is far below the standard error of a map.
+"""
+global___MapEncoding = MapEncoding
 
 @typing.final
 class ExplainRequest(google.protobuf.message.Message):
@@ -54,6 +89,7 @@ class ExplainRequest(google.protobuf.message.Message):
     SUPER_RESOLUTION_FIELD_NUMBER: builtins.int
     STYLE_TRANSFER_FIELD_NUMBER: builtins.int
     INPAINTING_FIELD_NUMBER: builtins.int
+    MAP_ENCODING_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     """Name of the model or an alias of it."""
     model_version: builtins.str
@@ -64,6 +100,8 @@ class ExplainRequest(google.protobuf.message.Message):
     """
     method: builtins.str
     """A method of `ListMethods`; empty: `rise`."""
+    map_encoding: global___MapEncoding.ValueType
+    """How the values of maps are written."""
     @property
     def input(self) -> pellucid.v1.common_pb2.Input:
         """The image to explain."""
@@ -133,9 +171,10 @@ class ExplainRequest(google.protobuf.message.Message):
         super_resolution: pellucid.v1.inference_pb2.SuperResolutionParameters | None = ...,
         style_transfer: pellucid.v1.inference_pb2.StyleTransferParameters | None = ...,
         inpainting: pellucid.v1.inference_pb2.InpaintingParameters | None = ...,
+        map_encoding: global___MapEncoding.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["detection", b"detection", "inpainting", b"inpainting", "input", b"input", "instance_segmentation", b"instance_segmentation", "overlay", b"overlay", "progress", b"progress", "semantic_segmentation", b"semantic_segmentation", "style_transfer", b"style_transfer", "super_resolution", b"super_resolution", "task_parameters", b"task_parameters"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["detection", b"detection", "inpainting", b"inpainting", "input", b"input", "instance_segmentation", b"instance_segmentation", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "progress", b"progress", "semantic_segmentation", b"semantic_segmentation", "style_transfer", b"style_transfer", "super_resolution", b"super_resolution", "targets", b"targets", "task_parameters", b"task_parameters", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["detection", b"detection", "inpainting", b"inpainting", "input", b"input", "instance_segmentation", b"instance_segmentation", "map_encoding", b"map_encoding", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "progress", b"progress", "semantic_segmentation", b"semantic_segmentation", "style_transfer", b"style_transfer", "super_resolution", b"super_resolution", "targets", b"targets", "task_parameters", b"task_parameters", "top_k", b"top_k"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["task_parameters", b"task_parameters"]) -> typing.Literal["detection", "instance_segmentation", "semantic_segmentation", "super_resolution", "style_transfer", "inpainting"] | None: ...
 
 global___ExplainRequest = ExplainRequest
@@ -263,7 +302,7 @@ class ExplainResponse(google.protobuf.message.Message):
 
     ACCEPTED_FIELD_NUMBER: builtins.int
     PROGRESS_FIELD_NUMBER: builtins.int
-    RESULT_FIELD_NUMBER: builtins.int
+    RESULTS_FIELD_NUMBER: builtins.int
     @property
     def accepted(self) -> global___ExplainAccepted:
         """First: what will be done."""
@@ -273,19 +312,21 @@ class ExplainResponse(google.protobuf.message.Message):
         """Then: how far it is."""
 
     @property
-    def result(self) -> global___Explanation:
-        """Last: the map of one target."""
+    def results(self) -> global___Explanations:
+        """Last: the maps of all targets, in their order: large ones one by one, many small
+        ones several at a time.
+        """
 
     def __init__(
         self,
         *,
         accepted: global___ExplainAccepted | None = ...,
         progress: global___ExplainProgress | None = ...,
-        result: global___Explanation | None = ...,
+        results: global___Explanations | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["accepted", b"accepted", "event", b"event", "progress", b"progress", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted", b"accepted", "event", b"event", "progress", b"progress", "result", b"result"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["accepted", "progress", "result"] | None: ...
+    def HasField(self, field_name: typing.Literal["accepted", b"accepted", "event", b"event", "progress", b"progress", "results", b"results"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["accepted", b"accepted", "event", b"event", "progress", b"progress", "results", b"results"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["accepted", "progress", "results"] | None: ...
 
 global___ExplainResponse = ExplainResponse
 
@@ -462,8 +503,11 @@ class SaliencyMap(google.protobuf.message.Message):
     MAXIMUM_FIELD_NUMBER: builtins.int
     REGION_FIELD_NUMBER: builtins.int
     STANDARD_ERRORS_FIELD_NUMBER: builtins.int
+    LEVELS_FIELD_NUMBER: builtins.int
     values: builtins.bytes
-    """float32, little-endian, row by row, as the method defines it: not scaled."""
+    """float32, little-endian, row by row, as the method defines it: not scaled. Empty with
+    MAP_ENCODING_UINT16.
+    """
     minimum: builtins.float
     """The least value."""
     maximum: builtins.float
@@ -471,6 +515,10 @@ class SaliencyMap(google.protobuf.message.Message):
     standard_errors: builtins.bytes
     """The standard error of every value, as `values` are laid out; empty where it is not
     known, and where there are more than 16 targets.
+    """
+    levels: builtins.bytes
+    """With MAP_ENCODING_UINT16: 16 bits without sign, little-endian, row by row. A level l
+    stands for minimum + l / 65535 * (maximum - minimum), at most half a step off.
     """
     @property
     def size(self) -> pellucid.v1.common_pb2.ImageSize:
@@ -491,15 +539,16 @@ class SaliencyMap(google.protobuf.message.Message):
         maximum: builtins.float = ...,
         region: pellucid.v1.common_pb2.Box | None = ...,
         standard_errors: builtins.bytes = ...,
+        levels: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["region", b"region", "size", b"size"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["maximum", b"maximum", "minimum", b"minimum", "region", b"region", "size", b"size", "standard_errors", b"standard_errors", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["levels", b"levels", "maximum", b"maximum", "minimum", b"minimum", "region", b"region", "size", b"size", "standard_errors", b"standard_errors", "values", b"values"]) -> None: ...
 
 global___SaliencyMap = SaliencyMap
 
 @typing.final
-class Explanation(google.protobuf.message.Message):
-    """The explanation of one target."""
+class Explanations(google.protobuf.message.Message):
+    """The explanations of the targets that come next, and what they have in common."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -521,9 +570,7 @@ class Explanation(google.protobuf.message.Message):
         def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
-    TARGET_FIELD_NUMBER: builtins.int
-    SALIENCY_MAP_FIELD_NUMBER: builtins.int
-    OVERLAY_FIELD_NUMBER: builtins.int
+    EXPLANATIONS_FIELD_NUMBER: builtins.int
     MODEL_NAME_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     METHOD_FIELD_NUMBER: builtins.int
@@ -531,8 +578,6 @@ class Explanation(google.protobuf.message.Message):
     EVALUATIONS_FIELD_NUMBER: builtins.int
     PRECISION_FIELD_NUMBER: builtins.int
     ELAPSED_FIELD_NUMBER: builtins.int
-    CONVERGENCE_FIELD_NUMBER: builtins.int
-    BOX_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     """The model that answered."""
     model_version: builtins.str
@@ -543,6 +588,46 @@ class Explanation(google.protobuf.message.Message):
     """Evaluations of the model that the call took, for all targets together."""
     precision: builtins.str
     """The device's precision in which they ran, read back from it: `f32`, `bf16`."""
+    @property
+    def explanations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Explanation]:
+        """One for each."""
+
+    @property
+    def parameters(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, pellucid.v1.common_pb2.ParameterValue]:
+        """Every parameter as it was used, the seed among them: enough to repeat the maps."""
+
+    @property
+    def elapsed(self) -> google.protobuf.duration_pb2.Duration:
+        """From acceptance to the first of these."""
+
+    def __init__(
+        self,
+        *,
+        explanations: collections.abc.Iterable[global___Explanation] | None = ...,
+        model_name: builtins.str = ...,
+        model_version: builtins.str = ...,
+        method: builtins.str = ...,
+        parameters: collections.abc.Mapping[builtins.str, pellucid.v1.common_pb2.ParameterValue] | None = ...,
+        evaluations: builtins.int = ...,
+        precision: builtins.str = ...,
+        elapsed: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["elapsed", b"elapsed"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["elapsed", b"elapsed", "evaluations", b"evaluations", "explanations", b"explanations", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "parameters", b"parameters", "precision", b"precision"]) -> None: ...
+
+global___Explanations = Explanations
+
+@typing.final
+class Explanation(google.protobuf.message.Message):
+    """The explanation of one target."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: builtins.int
+    SALIENCY_MAP_FIELD_NUMBER: builtins.int
+    OVERLAY_FIELD_NUMBER: builtins.int
+    CONVERGENCE_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
     @property
     def target(self) -> pellucid.v1.common_pb2.Category:
         """The target, with its confidence on the whole image, as in `ExplainAccepted.targets`."""
@@ -558,14 +643,6 @@ class Explanation(google.protobuf.message.Message):
         """
 
     @property
-    def parameters(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, pellucid.v1.common_pb2.ParameterValue]:
-        """Every parameter as it was used, the seed among them: enough to repeat the map."""
-
-    @property
-    def elapsed(self) -> google.protobuf.duration_pb2.Duration:
-        """From acceptance to result."""
-
-    @property
     def convergence(self) -> global___Convergence:
         """How well the map is known, where the method can tell."""
 
@@ -579,18 +656,11 @@ class Explanation(google.protobuf.message.Message):
         target: pellucid.v1.common_pb2.Category | None = ...,
         saliency_map: global___SaliencyMap | None = ...,
         overlay: pellucid.v1.common_pb2.Picture | None = ...,
-        model_name: builtins.str = ...,
-        model_version: builtins.str = ...,
-        method: builtins.str = ...,
-        parameters: collections.abc.Mapping[builtins.str, pellucid.v1.common_pb2.ParameterValue] | None = ...,
-        evaluations: builtins.int = ...,
-        precision: builtins.str = ...,
-        elapsed: google.protobuf.duration_pb2.Duration | None = ...,
         convergence: global___Convergence | None = ...,
         box: pellucid.v1.common_pb2.Box | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["box", b"box", "convergence", b"convergence", "elapsed", b"elapsed", "overlay", b"overlay", "saliency_map", b"saliency_map", "target", b"target"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["box", b"box", "convergence", b"convergence", "elapsed", b"elapsed", "evaluations", b"evaluations", "method", b"method", "model_name", b"model_name", "model_version", b"model_version", "overlay", b"overlay", "parameters", b"parameters", "precision", b"precision", "saliency_map", b"saliency_map", "target", b"target"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "convergence", b"convergence", "overlay", b"overlay", "saliency_map", b"saliency_map", "target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "convergence", b"convergence", "overlay", b"overlay", "saliency_map", b"saliency_map", "target", b"target"]) -> None: ...
 
 global___Explanation = Explanation
 

@@ -1,8 +1,7 @@
 """Requests for explanations, and the events of their streams: one writer for each event."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from pellucid_server.engine.explanation import (
     OverlayOptions,
     SaliencyMap,
 )
+from pellucid_server.errors import InvalidInput
 from pellucid_server.explain import ParameterValue
 from pellucid_server.rpc.codec.choices import decode_format
 from pellucid_server.rpc.codec.durations import decode_duration, encode_duration
@@ -29,6 +29,13 @@ from pellucid_server.rpc.codec.values import decode_value, encode_value
 from pellucid_server.tasks.objectives import Target
 from pellucid_server.types import Box, Size
 
+Message = explanation_pb2.ExplainResponse
+Encoding: TypeAlias = "explanation_pb2.MapEncoding.ValueType"
+
+ENOUGH = 2**20
+"""Bytes of arrays from which a message is sent: clients take 4 MiB unless they say otherwise."""
+HIGHEST = 0xFFFF
+"""Level of a map's greatest value."""
 NOWHERE = Box(0, 0, 0, 0)
 """Of a target that has no place of its own."""
 
@@ -63,27 +70,96 @@ def _as_of_predict(message: explanation_pb2.ExplainRequest) -> inference_pb2.Pre
     return inference_pb2.PredictRequest(**given)
 
 
-def encode_event(event: ExplainEvent) -> explanation_pb2.ExplainResponse:
-    """One message of the stream."""
-    field, write = _WRITERS[type(event)]
-    return explanation_pb2.ExplainResponse(**{field: write(event)})
+def decode_encoding(message: explanation_pb2.ExplainRequest) -> Encoding:
+    """How maps are to be written.
+
+    Raises:
+        InvalidInput: in a way that this server does not know.
+    """
+    if message.map_encoding not in explanation_pb2.MapEncoding.values():
+        raise InvalidInput(
+            f"map_encoding is {message.map_encoding}: give MAP_ENCODING_FLOAT32 or "
+            "MAP_ENCODING_UINT16",
+            field="map_encoding",
+        )
+    return message.map_encoding
 
 
-def encode_map(saliency: SaliencyMap) -> explanation_pb2.SaliencyMap:
+def encode_events(events: Iterable[ExplainEvent], encoding: Encoding) -> Iterator[Message]:
+    """The messages of a stream: the maps of many targets come several to a message."""
+    results, size = Message(), 0
+    for event in events:
+        if isinstance(event, Explanation):
+            if not size:
+                results.results.CopyFrom(_in_common(event))
+            write_result(event, encoding, results.results.explanations.add())
+            size += _bytes(event)
+            if size >= ENOUGH:
+                yield results
+                results, size = Message(), 0
+        else:
+            yield encode_event(event, encoding)
+    if size:
+        yield results
+
+
+def _bytes(event: Explanation) -> int:
+    """What its arrays take, pictures before they are compressed."""
+    saliency = event.saliency_map
+    arrays = (saliency.values, saliency.standard_errors, event.overlay)
+    return sum(each.nbytes for each in arrays if each is not None)
+
+
+def encode_event(event: ExplainAccepted | ExplainProgress, encoding: Encoding) -> Message:
+    """What will be done, or how far it is."""
+    if isinstance(event, ExplainAccepted):
+        return Message(accepted=_accepted(event))
+    message = Message(progress=_progress(event))
+    for each in event.partial_maps:
+        write_map(each, encoding, message.progress.partial_maps.add())
+    return message
+
+
+def write_result(
+    event: Explanation, encoding: Encoding, message: explanation_pb2.Explanation
+) -> None:
+    """The explanation of a target. Maps are written in their place: each copy of one costs time."""
+    write_map(event.saliency_map, encoding, message.saliency_map)
+    message.target.CopyFrom(encode_category(event.target))
+    if event.overlay is not None:
+        message.overlay.CopyFrom(picture(event.overlay, event.overlay_format))
+    if event.convergence is not None:
+        message.convergence.CopyFrom(_convergence(event.convergence))
+    if event.box is not None:
+        message.box.CopyFrom(encode_box(event.box))
+
+
+def write_map(
+    saliency: SaliencyMap, encoding: Encoding, message: explanation_pb2.SaliencyMap
+) -> None:
     """A map as it is, with its range."""
     values = saliency.values
-    return explanation_pb2.SaliencyMap(
-        size=encode_size(Size(*values.shape)),
-        values=_floats(values),
-        minimum=float(np.min(values)),
-        maximum=float(np.max(values)),
-        region=encode_box(saliency.region),
-        standard_errors=_floats(saliency.standard_errors),
-    )
+    message.size.MergeFrom(encode_size(Size(*values.shape)))
+    message.minimum, message.maximum = low, high = float(values.min()), float(values.max())
+    if encoding == explanation_pb2.MAP_ENCODING_UINT16:
+        message.levels = _levels(values, low, high)
+    else:
+        message.values = _floats(values)
+    message.region.MergeFrom(encode_box(saliency.region))
+    if saliency.standard_errors is not None:
+        message.standard_errors = _floats(saliency.standard_errors)
 
 
-def _floats(values: NDArray[np.float32] | None) -> bytes:
-    return b"" if values is None else values.astype("<f4", copy=False).tobytes()
+def _floats(values: NDArray[np.float32]) -> bytes:
+    return values.astype("<f4", copy=False).tobytes()
+
+
+def _levels(values: NDArray[np.float32], low: float, high: float) -> bytes:
+    levels, step = values - np.float32(low), np.float32((high - low) / HIGHEST)
+    if step:
+        levels /= step
+    levels += np.float32(0.5)  # cutting off the rest rounds, then
+    return levels.astype("<u2").tobytes()
 
 
 def _convergence(known: Convergence) -> explanation_pb2.Convergence:
@@ -139,17 +215,12 @@ def _progress(event: ExplainProgress) -> explanation_pb2.ExplainProgress:
         elapsed=encode_duration(event.elapsed),
         remaining=encode_duration(event.remaining),
         units_per_second=event.units_per_second,
-        partial_maps=map(encode_map, event.partial_maps),
         convergence=map(_convergence, event.convergence),
     )
 
 
-def _result(event: Explanation) -> explanation_pb2.Explanation:
-    overlay = event.overlay
-    return explanation_pb2.Explanation(
-        target=encode_category(event.target),
-        saliency_map=encode_map(event.saliency_map),
-        overlay=None if overlay is None else picture(overlay, event.overlay_format),
+def _in_common(event: Explanation) -> explanation_pb2.Explanations:
+    return explanation_pb2.Explanations(
         model_name=event.model_name,
         model_version=event.model_version,
         method=event.method,
@@ -157,15 +228,4 @@ def _result(event: Explanation) -> explanation_pb2.Explanation:
         evaluations=event.evaluations,
         precision=event.precision,
         elapsed=encode_duration(event.elapsed),
-        convergence=_convergence(event.convergence) if event.convergence else None,
-        box=encode_box(event.box) if event.box else None,
     )
-
-
-_WRITERS: Mapping[type, tuple[str, Callable[[Any], Any]]] = MappingProxyType(
-    {
-        ExplainAccepted: ("accepted", _accepted),
-        ExplainProgress: ("progress", _progress),
-        Explanation: ("result", _result),
-    }
-)

@@ -1,48 +1,19 @@
-"""Callers: one that explains without end, and many that predict at a steady rate."""
+"""Threads that call: one that explains without end, several that do one thing over and over."""
 
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pellucid
-from benchmarks.frame import Work, percentile
+from benchmarks.frame import Work
 from benchmarks.server import CLASSIFIER, Server
 
 ENDLESS = 100_000
-CALLERS = 32
 TICK = 0.01
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """Seconds from when each call was due until its answer."""
-
-    seconds: list[float]
-
-    def at(self, rank: float) -> float:
-        """The latency that `rank` percent of the calls do not exceed."""
-        return percentile(self.seconds, rank)
-
-
-def at_rate(call: Callable[[], object], rate: float, seconds: float) -> Latencies:
-    """Calls at fixed times, however long the calls before take (an open loop)."""
-    start = time.perf_counter()
-
-    def one(index: int) -> float:
-        call()
-        return time.perf_counter() - start - index / rate
-
-    with ThreadPoolExecutor(CALLERS) as callers:
-        futures = []
-        for index in range(round(rate * seconds)):
-            time.sleep(max(0.0, start + index / rate - time.perf_counter()))
-            futures.append(callers.submit(one, index))
-        return Latencies([future.result() for future in futures])
 
 
 def together(call: Callable[[], object], callers: int, seconds: float) -> int:

@@ -5,10 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.callers import Callers, Latencies
 from benchmarks.datasets import TINY, photos, tiny_jpeg, tiny_model
 from benchmarks.frame import Series, Work, benchmark, interleave, ratios
-from benchmarks.load import Latencies, at_rate
-from benchmarks.photos import small_jpeg
 from benchmarks.server import CLASSIFIER, MODELS, Server, serving
 from benchmarks.worker import Worker
 
@@ -100,35 +99,35 @@ class Rounds:
         "predict_p99_beside_evaluate_over_idle": "x time",
     },
     quick=Rounds(1, 1, 8000),
-    full=Rounds(4, 8, 100_000),
+    full=Rounds(5, 12, 100_000),
 )
 def predict_beside_evaluate(size: Rounds) -> Series:
-    """Predictions come at fixed times from one client; an evaluation runs beside them."""
+    """Predictions come at fixed times; an evaluation runs beside them."""
     with (
+        ExitStack() as stack,
         photos(size.images) as root,
         serving("--precision=bf16", f"--data-roots={root}") as server,
     ):
-        _phase(server, 0.5)
+        callers = Callers(stack, server.target)
+        callers.at_rate(RATE, 0.5)
         pairs = [
-            (_beside(server, size.seconds), _phase(server, size.seconds))
+            (_beside(server, callers, size.seconds), callers.at_rate(RATE, size.seconds))
             for _ in range(size.rounds)
         ]
     return {
-        f"predict_p{rank}_beside_evaluate_over_idle": ratios(
-            (beside.at(rank), idle.at(rank)) for beside, idle in pairs
-        )
-        for rank in (50, 99)
+        "predict_p50_beside_evaluate_over_idle": ratios(
+            (beside.p50, idle.p50) for beside, idle in pairs
+        ),
+        "predict_p99_beside_evaluate_over_idle": ratios(
+            (beside.p99, idle.p99) for beside, idle in pairs
+        ),
     }
 
 
-def _phase(server: Server, seconds: float) -> Latencies:
-    return at_rate(lambda: server.client.predict(small_jpeg(), model=CLASSIFIER), RATE, seconds)
-
-
-def _beside(server: Server, seconds: float) -> Latencies:
+def _beside(server: Server, callers: Callers, seconds: float) -> Latencies:
     with server.client.evaluate("set", model=CLASSIFIER, cancel_on_disconnect=True) as stream:
         next(iter(stream))
         time.sleep(WARM)
-        latencies = _phase(server, seconds)
+        latencies = callers.at_rate(RATE, seconds)
         stream.cancel()
     return latencies

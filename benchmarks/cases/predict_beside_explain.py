@@ -1,12 +1,14 @@
 """What an Explain that saturates the machine does to Predict, and Predict to it."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 
+from benchmarks.callers import Callers, Latencies
 from benchmarks.frame import Series, Work, benchmark, ratios
-from benchmarks.load import Explaining, Latencies, at_rate
-from benchmarks.photos import COFFEE, small_jpeg
-from benchmarks.server import CLASSIFIER, Server, serving
+from benchmarks.load import Explaining
+from benchmarks.photos import COFFEE
+from benchmarks.server import Server, serving
 
 RATE = 10
 """Predictions a second: a tenth of what the machine could do."""
@@ -35,19 +37,16 @@ class Phases:
     """Predict alone, Explain alone, both: on one server."""
 
     server: Server
-    seconds: float
+    callers: Callers
 
-    def round(self) -> Round:
-        """Each phase once."""
-        idle = at_rate(self._predict, RATE, self.seconds)
+    def round(self, seconds: float) -> Round:
+        """Each phase once, for so many seconds."""
+        idle = self.callers.at_rate(RATE, seconds)
         with self._explaining() as solo:
-            time.sleep(self.seconds)
+            time.sleep(seconds)
         with self._explaining() as beside:
-            loaded = at_rate(self._predict, RATE, self.seconds)
+            loaded = self.callers.at_rate(RATE, seconds)
         return Round(idle, loaded, solo.work(), beside.work())
-
-    def _predict(self) -> object:
-        return self.server.client.predict(small_jpeg(), model=CLASSIFIER)
 
     def _explaining(self) -> Explaining:
         return Explaining(self.server, COFFEE)
@@ -61,16 +60,17 @@ class Phases:
         "explain_rate_beside_predict_over_solo_per_cpu": "ratio",
     },
     quick=Size(1, 1),
-    full=Size(4, 10),
+    full=Size(5, 12),
 )
 def predict_beside_explain(size: Size) -> Series:
-    """Predictions come at fixed times from one client; one Explain runs beside them."""
-    with serving("--precision=bf16") as server:
-        Phases(server, 0.5).round()
-        rounds = [Phases(server, size.seconds).round() for _ in range(size.rounds)]
+    """Predictions come at fixed times; one Explain runs beside them."""
+    with serving("--precision=bf16") as server, ExitStack() as stack:
+        phases = Phases(server, Callers(stack, server.target))
+        phases.round(0.5)
+        rounds = [phases.round(size.seconds) for _ in range(size.rounds)]
     return {
-        "predict_p50_loaded_over_idle": ratios((r.loaded.at(50), r.idle.at(50)) for r in rounds),
-        "predict_p99_loaded_over_idle": ratios((r.loaded.at(99), r.idle.at(99)) for r in rounds),
+        "predict_p50_loaded_over_idle": ratios((r.loaded.p50, r.idle.p50) for r in rounds),
+        "predict_p99_loaded_over_idle": ratios((r.loaded.p99, r.idle.p99) for r in rounds),
         "explain_rate_beside_predict_over_solo": ratios(
             (r.beside.rate, r.solo.rate) for r in rounds
         ),

@@ -48,6 +48,7 @@ class Tally:
             "failed": self.failed,
             "p50": _at(self.good, 50),
             "p90": _at(self.good, 90),
+            "p99": _at(self.good, 99),
             "refusal_p50": _at(self.refused, 50),
             "refusal_p99": _at(self.refused, 99),
             "recovery": recovery,

@@ -19,6 +19,7 @@ from pellucid_server.rpc.admission import PROBES, Admission
 from pellucid_server.telemetry.metrics import Metrics
 
 from .conftest import Running, cats
+from .test_calls import eventually
 
 PREDICT = "pellucid.v1.InferenceService/Predict"
 REQUEST = inference_pb2.PredictRequest(model_name="pet", inputs=[common_pb2.Input(image=b"png")])
@@ -193,6 +194,8 @@ def stalled(running: Running) -> Iterator[Running]:
         yield from ()
 
     stubs = [channel.stream_unary(f"/{PREDICT}").future(never()) for _ in range(4)]
+    value = running.metrics.registry.get_sample_value
+    assert eventually(lambda: value("pellucid_requests_in_flight", {"method": PREDICT}) == 4)
     yield running
     leave.set()
     for stub in stubs:

@@ -1,4 +1,4 @@
-"""Whether predictions of several callers should share inferences: on this CPU, hardly."""
+"""Whether predictions of several callers should share inferences: on this CPU, little."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass

@@ -325,8 +325,8 @@ class Settings(Section):
     number rounds otherwise, by less than 1e-6."""
     predict_batch: PositiveInt = 1
     """Predictions of a model that may share one inference where more wait than run at once; none
-    waits for company. It pays on GPUs and hardly on CPUs (see performance.md). Together they round
-    otherwise, by less than 1e-6."""
+    waits for company. Meant for GPUs: on CPUs it gains little (see scheduling.md). Together they
+    round otherwise, by less than 1e-6."""
     model_cache: Path | None = None
     """Folder in which compiled models are kept between starts; none: nowhere."""
     memory_bytes: PositiveInt | None = None

@@ -93,17 +93,12 @@ def build_server(
     patience = Patience(settings.connections.stall_seconds, metrics)
     rooms = dict.fromkeys(WAITING, engine.predictor.promises.check)
     access = build_access(engine, settings, metrics)
-    # Where nobody has to prove anything, calls without room are turned away before they begin.
-    observer = Observer(metrics, settings.limits, {} if access.open else rooms, access, tracer)
+    observer = Observer(metrics, settings.limits, rooms, access, tracer)
     server = grpc.server(
         ThreadPoolExecutor(limit + SPARE_THREADS, "rpc"),
         maximum_concurrent_rpcs=limit + BACKLOG,
         options=channel_options(settings),
-        interceptors=[
-            TurnAway(rooms if access.open else {}, observer),
-            patience,
-            ReadLater(SERVICES),
-        ],
+        interceptors=[TurnAway(rooms, observer), patience, ReadLater(SERVICES)],
     )
     health, pair = Health(SERVICES), certificates(settings.tls, metrics)
     _register(server, engine, observer, health)

@@ -38,7 +38,7 @@ class TurnAway(grpc.ServerInterceptor):  # type: ignore[type-arg]  # a generic i
     """
 
     def __init__(self, rooms: Mapping[str, Room], observer: Observer) -> None:
-        self._rooms = rooms
+        self._rooms = rooms if observer.access.open else {}
         self._observer = observer
         self._here = Here(1)
 

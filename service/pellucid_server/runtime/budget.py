@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
+from weakref import WeakKeyDictionary
 
 import openvino as ov
 
@@ -30,6 +31,7 @@ class Budget:
         self._limit = limit
         self._lock = threading.Lock()
         self._held: OrderedDict[Key, int] = OrderedDict()
+        self._footprints: WeakKeyDictionary[ServedModel, int] = WeakKeyDictionary()
 
     @property
     def used(self) -> int:
@@ -47,7 +49,7 @@ class Budget:
         """Notes a new compiled model, and says which to give up for it."""
         evicted = []
         with self._lock:
-            self._held[key] = footprint(key[0].graph) * devices
+            self._held[key] = self._footprint(key[0]) * devices
             used = sum(self._held.values())
             for old in list(self._held):
                 if self._limit is None or used <= self._limit:
@@ -59,7 +61,12 @@ class Budget:
 
     def has_room(self, model: ServedModel) -> bool:
         """Whether one more form of a model fits without giving up any."""
-        return self._limit is None or self.used + footprint(model.graph) <= self._limit
+        return self._limit is None or self.used + self._footprint(model) <= self._limit
+
+    def _footprint(self, model: ServedModel) -> int:
+        if model not in self._footprints:
+            self._footprints[model] = footprint(model.graph)
+        return self._footprints[model]
 
     def forget(self, model: ServedModel) -> None:
         """Notes that a model is gone."""

@@ -141,6 +141,11 @@ class Device:
         future = self._compiled.get((model, variant, nice))
         return future is not None and future.done()
 
+    def compiles(self, model: ServedModel, variant: Variant, nice: int = 0) -> bool:
+        """Whether it is being compiled."""
+        future = self._compiled.get((model, variant, nice))
+        return future is not None and not future.done()
+
     def compiled(self, model: ServedModel, variant: Variant, nice: int = 0) -> Compiled:
         """The compiled model for a lane, made on first use, once however many ask.
 

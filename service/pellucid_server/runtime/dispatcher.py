@@ -205,9 +205,7 @@ class Dispatcher:
             self.costs.observe(unit, seconds)
             self._finish(taken, Inference(outputs, start - unit.arrival, seconds), None)
             self._observe(device, unit, start - unit.arrival, seconds)
-        if unit.call.cancelled.is_set():  # what ran meanwhile was for nobody
-            masks = unit.images // unit.steps
-            self._metrics.cancelled_inferences.labels(device.spec.name).inc(masks)
+        self._count_wasted(device, unit)
 
     def _run_together(self, seat: Seat, group: Group) -> None:
         """Runs units in one inference; where that fails, each is tried alone."""
@@ -227,6 +225,7 @@ class Dispatcher:
             note_inference(part, device, start, end, precision=turn.precision, images=len(group))
             inference = Inference(own, start - part.arrival, end - start, len(group))
             self._finish(taken, inference, None)
+            self._count_wasted(device, part)
         self._observe(device, unit, start - unit.arrival, end - start)
 
     def _run_apart(self, group: Group) -> None:
@@ -331,6 +330,12 @@ class Dispatcher:
                 unit.future.set_result(inference)
             else:
                 unit.future.set_exception(error)
+
+    def _count_wasted(self, device: Device, unit: Unit) -> None:
+        """What ran while its caller hung up was for nobody."""
+        if unit.call.cancelled.is_set():
+            masks = unit.images // unit.steps
+            self._metrics.cancelled_inferences.labels(device.spec.name).inc(masks)
 
     def _observe(self, device: Device, unit: Unit, queue: float, seconds: float) -> None:
         metrics, model = self._metrics, unit.model.name

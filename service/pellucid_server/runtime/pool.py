@@ -266,7 +266,7 @@ class ModelPool:
             if seat.device.has(*key):
                 self._budget.touch(key)
                 return size
-            if self._budget.has_room(unit.model):
+            if not seat.device.compiles(*key) and self._budget.has_room(unit.model):
                 self._make_room(key, 1)
                 seat.device.compiling(*key).add_done_callback(partial(self._note, unit.model))
         return 1

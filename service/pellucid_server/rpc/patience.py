@@ -127,11 +127,8 @@ class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has 
 
     def _messages(self, method: str, messages: Iterator[Any], context: Any) -> Iterator[Any]:
         while True:
-            self._waits.add(wait := Wait(method, context))
-            try:
+            with self.waiting(method, context):
                 message = next(messages, None)
-            finally:
-                self._waits.discard(wait)
             if message is None:
                 return
             yield message

@@ -12,20 +12,22 @@ class Request:
     """One inference at a time, on one thread.
 
     To make tensors and to bind them costs Python more than to copy a small image, so arrays are
-    kept over OpenVINO's own memory wherever the model says how much it is.
+    kept over OpenVINO's own memory where the model says how much it is, on CPUs: other devices
+    promise nowhere that it stays in its place.
     """
 
     def __init__(self, compiled: ov.CompiledModel, outputs: Sequence[str]) -> None:
         self._request = request = compiled.create_infer_request()
+        stays = compiled.get_property("EXECUTION_DEVICES") == ["CPU"]
         self._kinds = {port.get_any_name(): port.get_element_type() for port in compiled.inputs}
         self._indices = {name: index for index, name in enumerate(self._kinds)}
         self._inputs = {
             port.get_any_name(): memory
             for port in compiled.inputs
-            if (memory := _memory(request, port)) is not None
+            if stays and (memory := _memory(request, port)) is not None
         }
         self._outputs = [
-            (name, port, _memory(request, port))
+            (name, port, _memory(request, port) if stays else None)
             for name, port in zip(outputs, compiled.outputs, strict=True)
         ]
         self._bound: dict[str, ov.Tensor] = {}

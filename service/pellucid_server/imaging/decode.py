@@ -1,6 +1,5 @@
 """Encoded images of callers: untrusted, and checked before a pixel is decoded."""
 
-import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from pellucid_server.errors import InvalidInput
+from pellucid_server.imaging.jpeg import jpeg_pixels, plain_size
 from pellucid_server.types import Array, Image, Size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -35,15 +35,6 @@ TILE_TAGS = (322, 323)
 """TIFF's TileWidth and TileLength."""
 
 PIL.Image.MAX_IMAGE_PIXELS = None  # the limit is ours: a setting, with an error that names it
-
-REDUCED = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
-"""What a JPEG can be shrunk by while it is decoded: fewer coefficients of each block are used."""
-SPARE = 2
-"""A reduced image keeps this many times the pixels that are needed, along each side."""
 
 
 class Decoded(NamedTuple):
@@ -117,19 +108,31 @@ def decode_mask(data: bytes, size: Size, *, max_pixels: int, field: str) -> NDAr
 def _decode(
     data: bytes, max_pixels: int, field: str, background: str, needed: Size | None = None
 ) -> Decoded:
+    if size := plain_size(data):
+        _check_pixels(size, max_pixels, field)
+        if (image := jpeg_pixels(data, size, needed)) is not None:
+            return Decoded(image, size)
+    return _decode_any(data, max_pixels, field, background, needed)
+
+
+def _decode_any(
+    data: bytes, max_pixels: int, field: str, background: str, needed: Size | None
+) -> Decoded:
     # Warnings tell of the file, not of our code; filters are of the whole process,
     # so that setting and resetting them here would race between threads.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     file = _open(data, field)
     try:
         _check_size(file, max_pixels, field)
-        image = _fast_jpeg(file, data, needed)
+        size, image = Size(file.height, file.width), None
+        if file.format in {"JPEG", "MPO"} and file.mode in {"RGB", "L"}:
+            image = jpeg_pixels(data, size, needed)
         if image is None:
             image = _rgb(file, background)
         orientation = _orientation(file)
         turn = TURNS.get(orientation)
-        width, height = file.size if orientation < TRANSPOSED else file.size[::-1]
-        return Decoded(turn(image) if turn else image, Size(height, width))
+        upright = size if orientation < TRANSPOSED else Size(*size[::-1])
+        return Decoded(turn(image) if turn else image, upright)
     except InvalidInput:
         raise
     except Exception as error:  # Pillow's plugins raise anything on a broken file
@@ -148,13 +151,19 @@ def _open(data: bytes, field: str) -> PIL.Image.Image:
 
 
 def _check_size(file: PIL.Image.Image, max_pixels: int, field: str) -> None:
-    width, height = file.size
-    if width < 1 or height < 1:
-        raise InvalidInput(f"the image is {width} x {height} pixels: it has none", field=field)
-    if max(width * height, _tile_pixels(file)) > max_pixels:
+    size = Size(file.height, file.width)
+    if min(size) < 1:
         raise InvalidInput(
-            f"the image is {width} x {height} pixels, more than the limit of {max_pixels}: "
-            "send a smaller one, or raise the server's setting limits.image_pixels",
+            f"the image is {size.width} x {size.height} pixels: it has none", field=field
+        )
+    _check_pixels(size, max_pixels, field, stored=_tile_pixels(file))
+
+
+def _check_pixels(size: Size, max_pixels: int, field: str, stored: int = 0) -> None:
+    if max(size.width * size.height, stored) > max_pixels:
+        raise InvalidInput(
+            f"the image is {size.width} x {size.height} pixels, more than the limit of "
+            f"{max_pixels}: send a smaller one, or raise the server's setting limits.image_pixels",
             field=field,
             reason="image_pixels",
         )
@@ -174,27 +183,6 @@ def _complaint(file: PIL.Image.Image, error: Exception) -> str:
         f"the {file.format} image (mode {file.mode}) is damaged or of a kind that cannot be "
         "read: convert it to an 8-bit RGB PNG or JPEG"
     )
-
-
-def _factor(size: tuple[int, int], needed: Size | None) -> int:
-    """The most that a picture can be shrunk by, whichever way it is turned."""
-    least = SPARE * max(needed) if needed else math.inf
-    return max((each for each in REDUCED if min(size) >= each * least), default=1)
-
-
-def _fast_jpeg(file: PIL.Image.Image, data: bytes, needed: Size | None) -> Image | None:
-    """OpenCV decodes plain JPEG twice as fast; None: it is another kind, or broken."""
-    if file.format not in {"JPEG", "MPO"} or file.mode not in {"RGB", "L"}:
-        return None
-    factor = _factor(file.size, needed)
-    # A reduced picture comes as BGR alone.
-    flags = REDUCED.get(factor, cv2.IMREAD_COLOR_RGB) | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    expected = tuple(-(-side // factor) for side in file.size)
-    if image is None or image.shape[1::-1] != expected:
-        return None
-    rgb: Array = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if factor > 1 else image
-    return rgb
 
 
 def _rgb(file: PIL.Image.Image, background: str) -> Image:

@@ -106,14 +106,14 @@ class Predictor:
             )
 
         def one(index: int) -> Prediction:
-            with meter.input() as spent:
+            with promise.input() as spent:
                 prediction = self._predict(served, request, index, call)
                 spent.device = prediction.device
             return prediction
 
         indices = range(len(request.inputs))
         run = map if len(indices) == 1 else self._workers.map
-        with self.promises.give(served, len(indices), call, patient=patient) as meter:
+        with self.promises.give(served, len(indices), call, patient=patient) as promise:
             predictions = tuple(run(one, indices))
         return PredictResponse(served.name, str(served.version), predictions)
 
@@ -122,7 +122,7 @@ class Predictor:
     ) -> tuple[ServedModel, Outputs]:
         """Runs a model on tensors as they are."""
         served = self._models.get(model_name, model_version)
-        with self.promises.give(served, 1, call) as meter, meter.input() as spent:
+        with self.promises.give(served, 1, call) as promise, promise.input() as spent:
             inference = self._infer(served, feeds(tensors, served.inputs, "inputs"), call)
             spent.device = inference.share
         return served, inference.outputs

@@ -8,10 +8,9 @@ known, each with the time that the machine took lately for an input of that mode
 import math
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 from weakref import WeakKeyDictionary
 
 from pellucid_server.call import Call
@@ -30,61 +29,66 @@ PATIENCE = 0.5
 """Seconds between looks at whether a waiting caller hung up."""
 
 
+@dataclass(slots=True)
+class Load:
+    """Seconds of the machine that are promised to calls."""
+
+    calls: int = 0
+    soon: float = 0.0
+    """What one more input may have to wait for: no more of a call is queued at once."""
+    whole: float = 0.0
+
+
 class Work:
-    """Seconds of the machine that are promised, to whom: how long one more would wait.
+    """What is promised, to whom: how long one more would wait; not safe for threads.
 
     Tenants share what there is by their weights, as they do in the scheduler.
     """
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = weights
-        self._of: dict[str, float] = {}
-        self._calls: Counter[str] = Counter()
+        self._of: dict[str, Load] = {}
         self._weight = 0.0
-        self.total = 0.0
-        self.calls = 0
-        """Calls that are promised something."""
+        self.total = Load()
 
-    def start(self, tenant: str) -> None:
+    def start(self, tenant: str, soon: float, whole: float) -> None:
         """A call begins."""
-        if not self._calls[tenant]:
-            self._of[tenant] = 0.0
+        own = self._of.get(tenant)
+        if own is None:
+            own = self._of[tenant] = Load()
             self._weight += self._weights.get(tenant, 1.0)
-        self._calls[tenant] += 1
-        self.calls += 1
+        own.calls += 1
+        self.total.calls += 1
+        self.add(tenant, soon, whole)
 
     def end(self, tenant: str) -> None:
         """A call ends; all of its work was taken back."""
-        self._calls[tenant] -= 1
-        self.calls -= 1
-        if not self._calls[tenant]:
-            del self._calls[tenant], self._of[tenant]
+        own, total = self._of[tenant], self.total
+        own.calls -= 1
+        total.calls -= 1
+        if not own.calls:
+            del self._of[tenant]
             self._weight -= self._weights.get(tenant, 1.0)
-        if not self._calls:
-            self.total = self._weight = 0.0
+        if not total.calls:
+            total.soon = total.whole = self._weight = 0.0
 
-    def add(self, tenant: str, seconds: float) -> None:
+    def add(self, tenant: str, soon: float, whole: float) -> None:
         """Changes what a tenant with a call is promised."""
-        self._of[tenant] += seconds
-        self.total += seconds
+        for load in (self._of[tenant], self.total):
+            load.soon += soon
+            load.whole += whole
 
-    def ahead(self, tenant: str) -> float:
+    def ahead(self, tenant: str, *, whole: bool) -> float:
         """What would be done before one more input of a tenant, in seconds."""
         weight = self._weights.get(tenant, 1.0)
-        waits = tenant in self._of
+        own, waits = self._of.get(tenant, NOTHING), tenant in self._of
         rivals = (self._weight - waits * weight) / weight
-        own = self._of.get(tenant, 0.0)
-        first_round = (len(self._of) - waits) / 2 * self.total / max(self.calls, 1)
-        return min(self.total, own * (1 + rivals) + first_round)
+        mine, total = (each.whole if whole else each.soon for each in (own, self.total))
+        first_round = (len(self._of) - waits) / 2 * total / max(self.total.calls, 1)
+        return min(total, mine * (1 + rivals) + first_round)
 
 
-@dataclass
-class Promise:
-    """Inputs of a call that are to be done, and what each takes."""
-
-    tenant: str
-    left: int
-    seconds: float
+NOTHING = Load()
 
 
 class Promises:
@@ -101,16 +105,16 @@ class Promises:
         self._longest = longest
         self._workers = workers
         self._cores = cores
-        lock = threading.RLock()
+        self._lock = lock = threading.RLock()
         self._changed, self._none = threading.Condition(lock), threading.Condition(lock)
         self._ended = -math.inf
-        self._next, self._whole = Work(weights or {}), Work(weights or {})
+        self._work = Work(weights or {})
         self._seconds: WeakKeyDictionary[ServedModel, float] = WeakKeyDictionary()
 
     def expected(self) -> float:
         """Seconds until all that was promised is done."""
-        with self._changed:
-            return self._next.total
+        with self._lock:
+            return self._work.total.soon
 
     def check(self, call: Call) -> None:
         """For a call of one input, of whatever model.
@@ -118,50 +122,56 @@ class Promises:
         Raises:
             Overloaded: it would wait too long.
         """
-        with self._changed:
+        with self._lock:
             self._check(call, self._longest, inputs=1)
 
-    @contextmanager
     def give(
         self, model: ServedModel, inputs: int, call: Call, *, patient: bool = False
-    ) -> Iterator["Meter"]:
-        """Promises the work of a call; who is patient waits until there is room.
+    ) -> "Promise":
+        """Promises the work of a call, to be entered; who is patient waits until there is room.
 
         Raises:
             Overloaded, DeadlineExceeded: it would wait too long.
             Cancelled: while it waited for room.
         """
-        with self._changed:
+        with self._lock:
             seconds = self._seconds.get(model, GUESS)
             if patient:
                 self._wait_for_room(call)
             else:
                 self._check(call, self._longest, inputs)
-            promise = Promise(call.tenant, inputs, seconds)
-            self._begin(promise)
-        try:
-            yield Meter(self, model, promise)
-        finally:
-            with self._changed:
-                self._finish(promise)
+            promise = Promise(self, model, call.tenant, inputs, seconds)
+            self._work.start(call.tenant, self._soon(promise), inputs * seconds)
+        return promise
 
     def lately(self, seconds: float) -> bool:
         """Whether there are calls, or one ended so lately."""
-        with self._changed:
-            return bool(self._next.calls) or time.monotonic() - self._ended < seconds
+        with self._lock:
+            return bool(self._work.total.calls) or time.monotonic() - self._ended < seconds
 
     def make_way(self, longest: float) -> None:
         """Waits until there are no calls, so many seconds at most."""
-        with self._none:
-            self._none.wait_for(lambda: not self._next.calls, longest)
+        with self._lock:
+            self._none.wait_for(lambda: not self._work.total.calls, longest)
 
-    def done(self, model: ServedModel, promise: Promise, device: float, cpu: float) -> None:
+    def done(self, promise: "Promise", device: float, cpu: float) -> None:
         """An input is done, in so many seconds of a device and of a core."""
         seconds = device / self._workers + cpu / self._cores
-        with self._changed:
-            before = self._seconds.get(model, seconds)
-            self._seconds[model] = before + (seconds - before) / MEMORY
+        with self._lock:
+            before = self._seconds.get(promise.model, seconds)
+            self._seconds[promise.model] = before + (seconds - before) / MEMORY
             self._take(promise, 1)
+
+    def end(self, promise: "Promise") -> None:
+        """A call has ended, whatever was done of it."""
+        with self._lock:
+            if promise.left:
+                self._take(promise, promise.left)
+            self._work.end(promise.tenant)
+            self._ended = time.monotonic()
+            self._changed.notify()
+            if not self._work.total.calls:
+                self._none.notify_all()
 
     def _wait_for_room(self, call: Call) -> None:
         # Streams fill what single calls leave, so that these are not refused for their sake.
@@ -176,11 +186,10 @@ class Promises:
                 return
 
     def _check(self, call: Call, longest: float | None, inputs: int) -> None:
-        # Calls of several inputs wait for each other: they have `workers` threads between them.
-        work = self._next if inputs == 1 else self._whole
-        if work.calls < max(FEW, 2 * self._workers):
+        if self._work.total.calls < max(FEW, 2 * self._workers):
             return
-        wait = work.ahead(call.tenant)
+        # Calls of several inputs wait for each other: they have `workers` threads between them.
+        wait = self._work.ahead(call.tenant, whole=inputs > 1)
         if longest is not None and wait > longest:
             retry_after = min(max(wait / 2, SHORTEST_RETRY), LONGEST_RETRY)
             raise Overloaded(
@@ -196,51 +205,50 @@ class Promises:
                 reason="deadline",
             )
 
-    def _begin(self, promise: Promise) -> None:
-        for work in (self._next, self._whole):
-            work.start(promise.tenant)
-        self._next.add(promise.tenant, self._shown(promise))
-        self._whole.add(promise.tenant, promise.left * promise.seconds)
-
-    def _take(self, promise: Promise, inputs: int) -> None:
-        before = self._shown(promise)
+    def _take(self, promise: "Promise", inputs: int) -> None:
+        before = self._soon(promise)
         promise.left -= inputs
-        self._next.add(promise.tenant, self._shown(promise) - before)
-        self._whole.add(promise.tenant, -inputs * promise.seconds)
+        self._work.add(promise.tenant, self._soon(promise) - before, -inputs * promise.seconds)
         self._changed.notify()
 
-    def _finish(self, promise: Promise) -> None:
-        self._take(promise, promise.left)
-        for work in (self._next, self._whole):
-            work.end(promise.tenant)
-        self._ended = time.monotonic()
-        if not self._next.calls:
-            self._none.notify_all()
-
-    def _shown(self, promise: Promise) -> float:
-        """What other single inputs may have to wait for: no more of a call is queued at once."""
+    def _soon(self, promise: "Promise") -> float:
         return min(promise.left, self._workers) * promise.seconds
 
 
-@dataclass(frozen=True)
-class Meter:
-    """Measures the inputs of one call."""
+@dataclass(slots=True)
+class Promise:
+    """Inputs of a call that are to be done, and what each takes; entered while they are."""
 
     promises: Promises
     model: ServedModel
-    promise: Promise
+    tenant: str
+    left: int
+    seconds: float
 
-    @contextmanager
-    def input(self) -> Iterator["Spent"]:
-        """One input, on one thread; what it spent on devices is to be filled in."""
-        start, spent = time.thread_time(), Spent()
-        yield spent
-        cpu = time.thread_time() - start
-        self.promises.done(self.model, self.promise, spent.device, cpu)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.promises.end(self)
+
+    def input(self) -> "Spent":
+        """One of the inputs, on one thread: to be entered."""
+        return Spent(self)
 
 
-@dataclass
 class Spent:
-    """Seconds on devices."""
+    """What an input takes: of this thread it is measured, of devices it is to be filled in."""
 
-    device: float = 0.0
+    __slots__ = ("_promise", "_start", "device")
+
+    def __init__(self, promise: Promise) -> None:
+        self._promise, self.device = promise, 0.0
+
+    def __enter__(self) -> Self:
+        self._start = time.thread_time()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            cpu = time.thread_time() - self._start
+            self._promise.promises.done(self._promise, self.device, cpu)

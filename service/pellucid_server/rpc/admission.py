@@ -3,8 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from pellucid_server.call import Call
 from pellucid_server.config import Limits
@@ -41,15 +40,13 @@ class Admission:
             if isinstance(value, int | float):
                 metrics.limits.labels(f"limits.{setting}").set(value)
 
-    @contextmanager
-    def admitted(self, method: str, call: Call, *, stream: bool) -> Iterator[None]:
-        """Lets a call run, if there is room.
+    def enter(self, method: str, call: Call, *, stream: bool) -> None:
+        """Lets a call run, if there is room; whoever was let in leaves.
 
         Raises:
             Overloaded: there is none, or the tenant has had its part.
         """
         if method in PROBES:
-            yield
             return
         if room := self._rooms.get(method):
             room(call)
@@ -57,9 +54,10 @@ class Admission:
             self._check(call.tenant, stream=stream)
             self._take(call.tenant)
             self._count(call.tenant, 1, stream=stream)
-        try:
-            yield
-        finally:
+
+    def leave(self, method: str, call: Call, *, stream: bool) -> None:
+        """A call that was let in has ended."""
+        if method not in PROBES:
             with self._lock:
                 self._count(call.tenant, -1, stream=stream)
 

@@ -7,8 +7,6 @@ GOAWAY, takes no more calls, and those that run go on. Those that cannot end in 
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pellucid_server.call import Call
 from pellucid_server.errors import Stopping
@@ -32,15 +30,14 @@ class Departure:
         self.begun = threading.Event()
         """Set: streams on which nothing happens end."""
 
-    @contextmanager
-    def includes(self, call: Call) -> Iterator[None]:
-        """Meanwhile the call runs."""
+    def begin(self, call: Call) -> None:
+        """The call runs from now on."""
         self._latest = time.monotonic()
         self._running[id(call)] = call
-        try:
-            yield
-        finally:
-            del self._running[id(call)]
+
+    def end(self, call: Call) -> None:
+        """It runs no more."""
+        del self._running[id(call)]
 
     def wait_until_quiet(self) -> None:
         """Waits until no new call arrives any more, or for a second."""

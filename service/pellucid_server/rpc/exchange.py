@@ -1,18 +1,18 @@
 """One call from arrival to status: its id and deadline, its log line, its metrics."""
 
 import math
+import os
 import re
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import grpc
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from pellucid_server.call import Call
 from pellucid_server.config import Limits
@@ -23,11 +23,13 @@ from pellucid_server.rpc.admission import Admission, Room
 from pellucid_server.rpc.departure import Departure
 from pellucid_server.rpc.sampler import Sampler
 from pellucid_server.rpc.status import code_of
+from pellucid_server.telemetry.logs import OF_CALL
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.telemetry.tracing import CallSpan, Metadata, Tracer
 
 REQUEST_ID = "x-request-id"
 SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+ID_BYTES = 16
 TENANT = "x-pellucid-tenant"
 SANE_TENANT = re.compile(r"[\w.:/+@-]{1,64}", re.ASCII)
 THINNED = (
@@ -37,6 +39,7 @@ THINNED = (
 )
 """Calls are refused so by the thousand, by a busy server or a stranger's; one line a second tells
 of them."""
+NO_CALL: Mapping[str, str] = MappingProxyType({})
 LONGEST_DEADLINE = 10 * 365 * 24 * 3600.0
 """Seconds; gRPC reports a call without a deadline as one of centuries."""
 
@@ -96,7 +99,7 @@ class Observer:
         self.admission = Admission(limits, metrics, rooms)
         self.departure = Departure()
         self._refused = Sampler()
-        self._log = structlog.get_logger("pellucid_server.rpc")
+        self._log = structlog.get_logger("pellucid_server.rpc").bind()
 
     @contextmanager
     def observe(self, exchange: Exchange) -> Iterator[None]:
@@ -108,22 +111,27 @@ class Observer:
         """
         running = self._metrics.in_flight.labels(exchange.method)
         running.inc()
-        ids = self._begin(exchange)
+        OF_CALL.set(self._begin(exchange))
+        let_in, stream = None, exchange.stream
         error: BaseException | None = None
         try:
             exchange.raise_refusal()
-            method, call = exchange.method, exchange.call
-            admitted = self.admission.admitted(method, call, stream=exchange.stream)
-            with admitted, self.departure.includes(call), bound_contextvars(**ids):
-                yield
+            self.admission.enter(exchange.method, exchange.call, stream=stream)
+            let_in = exchange.call
+            self.departure.begin(let_in)
+            yield
         except BaseException as caught:
             error = exchange.call.reason_of(caught)
             if error is caught:
                 raise
             raise error from caught
         finally:
+            if let_in is not None:
+                self.departure.end(let_in)
+                self.admission.leave(exchange.method, let_in, stream=stream)
             running.dec()
             self._report(exchange, error)
+            OF_CALL.set(NO_CALL)
 
     def identify(self, exchange: Exchange, context: grpc.ServicerContext) -> None:
         """Notes who calls, or why the call is refused, which `observe` says."""
@@ -174,9 +182,10 @@ class Observer:
                 version=exchange.version,
                 **exchange.facts,
             )
-        self._metrics.requests.labels(method, model, status.name).inc()
+        code, seconds = status.name, exchange.seconds
+        self._metrics.requests.labels(method, model, code).inc()
         outcome = "success" if status is grpc.StatusCode.OK else "failure"
-        self._metrics.request_seconds.labels(method, model, outcome).observe(exchange.seconds)
+        self._metrics.request_seconds.labels(method, model, outcome).observe(seconds)
         thinned = reason and status in THINNED
         missed = self._refused.missed(method, reason) if thinned else 0
         if missed is None:
@@ -188,8 +197,8 @@ class Observer:
             "model": model,
             "version": exchange.version,
             "tenant": exchange.call.tenant,
-            "status": status.name,
-            "seconds": round(exchange.seconds, 6),
+            "status": code,
+            "seconds": round(seconds, 6),
             **{name: round(value, 6) for name, value in exchange.facts.items()},
             "peer": exchange.peer,
             **({"refused": reason, "refused_unlogged": missed} if reason else {}),
@@ -205,7 +214,7 @@ class Observer:
 def open_exchange(method: str, context: grpc.ServicerContext, *, stream: bool) -> Exchange:
     """Takes up a call and tells the caller its id: of a stream at once, else with the answer."""
     sent, peer = context.invocation_metadata(), context.peer()
-    exchange = Exchange(open_call(context), method, peer, stream, sent)
+    exchange = Exchange(_open_call(context, sent), method, peer, stream, sent)
     metadata = ((REQUEST_ID, exchange.call.request_id),)
     if not stream:  # a message less on the wire
         context.set_trailing_metadata(metadata)
@@ -215,13 +224,12 @@ def open_exchange(method: str, context: grpc.ServicerContext, *, stream: bool) -
     return exchange
 
 
-def open_call(context: grpc.ServicerContext) -> Call:
+def _open_call(context: grpc.ServicerContext, metadata: Metadata) -> Call:
     """The call of a context: its id (the caller's, where it is sane), deadline and end."""
     remaining = context.time_remaining()
     endless = remaining > LONGEST_DEADLINE
-    metadata = context.invocation_metadata()
     call = Call(
-        request_id=_of(metadata, REQUEST_ID, SANE_ID) or uuid.uuid4().hex,
+        request_id=_of(metadata, REQUEST_ID, SANE_ID) or os.urandom(ID_BYTES).hex(),
         tenant=claimed_tenant(metadata),
         deadline=math.inf if endless else time.monotonic() + remaining,
     )

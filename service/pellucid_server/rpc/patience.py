@@ -8,7 +8,7 @@ cancelled, which frees its thread, its memory and its place among the calls that
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,11 +28,18 @@ log = structlog.get_logger()
 
 @dataclass(eq=False)
 class Wait:
-    """A call that waits for its client, and since when."""
+    """A call that waits for its client, and since when: among `others` while it is entered."""
 
+    others: "set[Wait]"
     method: str
     context: Any
     since: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> None:
+        self.others.add(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.others.discard(self)
 
 
 class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has no generics at run time
@@ -74,15 +81,9 @@ class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has 
             self._known[name] = self._watched(name.strip("/"), handler)
         return self._known[name]
 
-    @contextmanager
-    def waiting(self, method: str, context: Any) -> Iterator[None]:
-        """Meanwhile the client is waited for."""
-        wait = Wait(method, context)
-        self._waits.add(wait)
-        try:
-            yield
-        finally:
-            self._waits.discard(wait)
+    def waiting(self, method: str, context: Any) -> Wait:
+        """While it is entered, the client is waited for."""
+        return Wait(self._waits, method, context)
 
     def _watched(self, method: str, handler: Handler) -> Handler:
         """A handler that takes a stream of requests, whatever the contract says: it can be cut."""
@@ -134,7 +135,7 @@ class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has 
             yield message
 
     def _until_taken(self, method: str, context: Any) -> None:
-        wait = Wait(method, context)
+        wait = self.waiting(method, context)
         self._waits.add(wait)
         if not context.add_callback(lambda: self._waits.discard(wait)):
             self._waits.discard(wait)

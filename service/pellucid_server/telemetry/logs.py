@@ -1,18 +1,31 @@
 """Structured logs on standard error; libraries that use `logging` are routed through."""
 
 import io
+import json
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TextIO, cast
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, TextIO, cast
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from pellucid_server.config import Logging
 
+OF_CALL: ContextVar[Mapping[str, str]] = ContextVar("of_call", default=MappingProxyType({}))
+"""What all log lines of the call have that this thread works for."""
+
+
+def add_call(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Puts it before the rest of a line."""
+    return {**OF_CALL.get(), **event}
+
+
 SHARED: tuple[Processor, ...] = (
-    structlog.contextvars.merge_contextvars,
+    add_call,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
@@ -71,4 +84,9 @@ def _rendering(*, console: bool, colors: bool) -> list[Processor]:
     if console:
         plain = structlog.dev.plain_traceback  # its default shows local variables: tokens, images
         return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    encoder = json.JSONEncoder(default=repr)
+
+    def encode(event: EventDict, **_: Any) -> str:
+        return encoder.encode(event)
+
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(encode)]

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from pellucid_server.call import Call
-from pellucid_server.engine.promises import FEW, Meter, Promises
+from pellucid_server.engine.promises import FEW, Promises
 from pellucid_server.errors import Cancelled, DeadlineExceeded, Overloaded
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec
@@ -30,7 +30,7 @@ def promises() -> Promises:
     made = Promises(0.5, workers=1, cores=1)
     for each, seconds in ((SLOW, 0.09), (FAST, 0.001)):
         for _ in range(100):
-            with made.give(each, 1, Call()) as meter, meter.input() as spent:
+            with made.give(each, 1, Call()) as promise, promise.input() as spent:
                 spent.device = seconds
     return made
 
@@ -39,8 +39,7 @@ def begin(
     stack: ExitStack, promises: Promises, count: int, each: ServedModel = SLOW, tenant: str = ""
 ) -> None:
     for _ in range(count):
-        give: AbstractContextManager[Meter] = promises.give(each, 1, Call(tenant=tenant))
-        stack.enter_context(give)
+        stack.enter_context(promises.give(each, 1, Call(tenant=tenant)))
 
 
 def test_calls_are_let_in_until_the_next_would_wait_too_long(promises: Promises) -> None:
@@ -65,7 +64,7 @@ def test_what_counts_is_the_time_and_not_the_number(promises: Promises) -> None:
 
 def test_a_few_are_let_in_however_slow_the_model_is(promises: Promises) -> None:
     for _ in range(50):
-        with promises.give(SLOW, 1, Call()) as meter, meter.input() as spent:
+        with promises.give(SLOW, 1, Call()) as promise, promise.input() as spent:
             spent.device = 10.0
     with ExitStack() as stack:
         begin(stack, promises, FEW)
@@ -104,24 +103,24 @@ def test_a_call_of_many_inputs_delays_single_ones_by_what_it_runs_at_once(
 def test_inputs_that_are_done_make_room(promises: Promises) -> None:
     with ExitStack() as stack:
         begin(stack, promises, FEW, FAST)
-        meter = stack.enter_context(promises.give(SLOW, 6, Call()))
+        promise = stack.enter_context(promises.give(SLOW, 6, Call()))
         with pytest.raises(Overloaded):
             stack.enter_context(promises.give(SLOW, 2, Call()))
         for _ in range(3):
-            with meter.input() as spent:
+            with promise.input() as spent:
                 spent.device = 0.1
         stack.enter_context(promises.give(SLOW, 2, Call()))
 
 
 def test_a_call_that_fails_leaves_nothing_behind(promises: Promises) -> None:
     for _ in range(20):
-        with suppress(ZeroDivisionError), promises.give(SLOW, 8, Call()) as meter:
-            with meter.input():
+        with suppress(ZeroDivisionError), promises.give(SLOW, 8, Call()) as promise:
+            with promise.input():
                 pass
-            with meter.input():
+            with promise.input():
                 raise ZeroDivisionError
-    assert promises._next.total == promises._whole.total == 0
-    assert promises._next.calls == 0
+    total = promises._work.total
+    assert total.soon == total.whole == total.calls == 0
 
 
 def test_a_tenant_that_floods_does_not_refuse_another(promises: Promises) -> None:
@@ -149,7 +148,7 @@ def test_many_tenants_are_refused_together(promises: Promises) -> None:
 def test_processor_time_counts_where_a_call_needs_no_device() -> None:
     promises = Promises(0.5, workers=1, cores=1)
     for _ in range(100):
-        with promises.give(SLOW, 1, Call()) as meter, meter.input():
+        with promises.give(SLOW, 1, Call()) as promise, promise.input():
             sum(range(1000))
     assert 0 < promises._seconds[SLOW] < 0.01
 

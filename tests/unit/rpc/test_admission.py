@@ -26,8 +26,9 @@ REQUEST = inference_pb2.PredictRequest(model_name="pet", inputs=[common_pb2.Inpu
 
 
 def enter(admission: Admission, tenant: str = "", *, stream: bool = False) -> ExitStack:
-    stack = ExitStack()
-    stack.enter_context(admission.admitted("service/Method", Call(tenant=tenant), stream=stream))
+    stack, call = ExitStack(), Call(tenant=tenant)
+    admission.enter("service/Method", call, stream=stream)
+    stack.callback(admission.leave, "service/Method", call, stream=stream)
     return stack
 
 
@@ -116,7 +117,10 @@ def test_names_of_tenants_are_forgotten_with_their_calls() -> None:
 @pytest.mark.parametrize("probe", sorted(PROBES))
 def test_probes_are_let_in_however_busy_the_server_is(probe: str) -> None:
     admission = Admission(Limits(concurrent_calls=1), Metrics())
-    with enter(admission), admission.admitted(probe, Call(), stream=False):
+    with enter(admission):
+        for _ in range(2):
+            admission.enter(probe, Call(), stream=False)
+        admission.leave(probe, Call(), stream=False)
         refusal(admission)
 
 

@@ -23,8 +23,9 @@ PredictRequest: Any = inference_pb2.PredictRequest
 
 def test_a_call_that_was_told_ends_with_the_reason() -> None:
     departure, told, other = Departure(), Call(), Call()
-    with departure.includes(told):
-        departure.tell()
+    departure.begin(told)
+    departure.tell()
+    departure.end(told)
     assert told.cancelled.is_set()
     with pytest.raises(Stopping, match="goes away"):
         told.check()
@@ -44,8 +45,8 @@ def test_the_shutdown_waits_until_no_call_arrives() -> None:
     def arrive() -> None:
         nonlocal arrived
         for _ in range(5):
-            with departure.includes(Call()):
-                arrived += 1
+            departure.begin(Call())
+            arrived += 1
             time.sleep(QUIET / 4)
 
     thread = threading.Thread(target=arrive)
@@ -60,8 +61,7 @@ def test_the_shutdown_does_not_wait_for_ever() -> None:
 
     def arrive() -> None:
         while not stop.wait(QUIET / 10):
-            with departure.includes(Call()):
-                pass
+            departure.begin(Call())
 
     thread = threading.Thread(target=arrive)
     thread.start()

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 SANE = re.compile(r"[!-~]{1,256}")
 """Proven names of tenants: whatever identity providers call people, without spaces."""
@@ -51,12 +52,12 @@ class Grant:
         """Whether it covers a model."""
         return _matches(self.models, (model,))
 
-    @property
+    @cached_property
     def every_model(self) -> bool:
         """Whether no model is hidden."""
         return ALL in self.models
 
-    @property
+    @cached_property
     def everything(self) -> bool:
         """Whether neither models nor evaluations are hidden."""
         return self.every_model and self.evaluations is Evaluations.ALL

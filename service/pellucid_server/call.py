@@ -1,8 +1,8 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -77,11 +77,11 @@ class Call:
         """Why the call really ends where its work was `Cancelled`."""
         return self.stopped[0] if self.stopped and isinstance(error, Cancelled) else error
 
-    @contextmanager
-    def part(self, name: str, **facts: str | float) -> Iterator["Call"]:
+    def part(self, name: str, **facts: str | float) -> AbstractContextManager["Call"]:
         """The call as a part of its work sees it, with a span of its own where it is traced."""
-        if self.span is None:
-            yield self
-            return
-        with self.span.child(name, **facts) as span:
+        return self._traced(self.span, name, facts) if self.span else nullcontext(self)
+
+    @contextmanager
+    def _traced(self, whole: Span, name: str, facts: Mapping[str, str | float]) -> Iterator["Call"]:
+        with whole.child(name, **facts) as span:
             yield replace(self, span=span)

@@ -31,9 +31,10 @@ class TaskModels:
                 field="model_name",
             )
         with self._lock:
-            if served not in self._known:
-                self._known[served] = self._build(served)
-            return self._known[served]
+            task = self._known.get(served)
+            if task is None:
+                task = self._known[served] = self._build(served)
+            return task
 
     def check(self, served: ServedModel) -> None:
         """Refuses a model that does not fit its description: for the time of loading.

@@ -64,11 +64,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         response = self.engine.predictor.predict(
             self._decode(message), call, patient=exchange.stream
         )
-        exchange.add(
-            inputs=len(response.predictions),
-            queue_seconds=sum(prediction.timing.queue for prediction in response.predictions),
-            compute_seconds=sum(prediction.timing.compute for prediction in response.predictions),
-        )
+        exchange.add(inputs=len(response.predictions), **_seconds(response))
         with call.part("response"):
             return encode_response(response, self._datatypes(response))
 
@@ -88,3 +84,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             return {}
         served = self.engine.models.get(response.model_name, response.model_version)
         return {port.name: port.datatype for port in served.outputs}
+
+
+def _seconds(response: PredictResponse) -> dict[str, float]:
+    queue = compute = 0.0
+    for prediction in response.predictions:
+        queue += prediction.timing.queue
+        compute += prediction.timing.compute
+    return {"queue_seconds": queue, "compute_seconds": compute}

@@ -7,11 +7,8 @@ from weakref import WeakKeyDictionary
 
 import openvino as ov
 
+from pellucid_server.runtime.device import Key
 from pellucid_server.runtime.served import ServedModel
-from pellucid_server.runtime.variants import Variant
-
-Key = tuple[ServedModel, Variant, int]
-"""A model, its form and the nice value of its lane."""
 
 COPIES = 2
 """The weights are in memory once as read and once as the device lays them out, in float32."""
@@ -41,6 +38,8 @@ class Budget:
 
     def touch(self, key: Key) -> None:
         """Notes a use."""
+        if self._limit is None:
+            return
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)

@@ -24,6 +24,9 @@ from pellucid_server.spec import ModelSpec
 
 log = structlog.get_logger()
 
+Key = tuple[ServedModel, Variant, int]
+"""A model, its form and the nice value of its lane."""
+
 MOST_STREAMS = 8
 OTHER_STREAMS = 2
 """Of devices other than CPUs: one computes while the other's data travel."""
@@ -110,7 +113,9 @@ class Device:
         self._core = core
         self._compiler = compiler
         self._lock = threading.Lock()
-        self._compiled: dict[tuple[ServedModel, Variant, int], Future[Compiled]] = {}
+        self._compiled: dict[Key, Future[Compiled]] = {}
+        self._at_hand: dict[Key, Compiled] = {}
+        """Those that were asked for: a future's result takes ten steps of Python."""
 
     @property
     def count(self) -> int:
@@ -131,6 +136,7 @@ class Device:
         self.lost, self.rest_until = True, math.inf
         with self._lock:
             self._compiled.clear()
+            self._at_hand.clear()
 
     def nice(self, priority: Priority) -> int:
         """Of what is compiled for a class."""
@@ -138,7 +144,10 @@ class Device:
 
     def has(self, model: ServedModel, variant: Variant, nice: int = 0) -> bool:
         """Whether it is compiled already."""
-        future = self._compiled.get((model, variant, nice))
+        key = (model, variant, nice)
+        if key in self._at_hand:
+            return True
+        future = self._compiled.get(key)
         return future is not None and future.done()
 
     def compiles(self, model: ServedModel, variant: Variant, nice: int = 0) -> bool:
@@ -152,7 +161,16 @@ class Device:
         Raises:
             ModelUnavailable: the device cannot compile it.
         """
-        return self.compiling(model, variant, nice).result()
+        key = (model, variant, nice)
+        at_hand = self._at_hand.get(key)
+        if at_hand is not None:
+            return at_hand
+        future = self.compiling(*key)
+        compiled = future.result()
+        with self._lock:
+            if self._compiled.get(key) is future:
+                self._at_hand[key] = compiled
+        return compiled
 
     def compiling(self, model: ServedModel, variant: Variant, nice: int = 0) -> "Future[Compiled]":
         """As `compiled`, without the wait."""
@@ -182,6 +200,7 @@ class Device:
             for key in [key for key in self._compiled if key[0] is model]:
                 if variant is None or key[1:] == (variant, nice):
                     del self._compiled[key]
+                    self._at_hand.pop(key, None)
 
     def _compile(self, model: ServedModel, variant: Variant, nice: int) -> Compiled:
         try:

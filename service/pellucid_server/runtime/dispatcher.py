@@ -50,19 +50,19 @@ class Dispatcher:
         suspects: Suspects,
         *,
         patience: float,
-        together: "Callable[[Unit, Seat, int], int]" = lambda *_: 1,
+        together: "Callable[[Unit, Seat, int], int] | None" = None,
     ) -> None:
         self.fleet = fleet = Fleet(devices, scheduler, metrics)
-        self._changed = fleet.changed
+        self._lock = fleet.lock
         self._scheduler = scheduler
         self._metrics = metrics
         self.on_end: Callable[[], None] = lambda: None
         """Hears that this process is exhausted."""
         self._together = together
-        """How many of a unit's kind may run in one inference now."""
+        """How many of a unit's kind may run in one inference now; None: never more than one."""
         self._stuck: Counter[Device] = Counter()
         self.costs = Costs()
-        self._guard = Guard(watchdog, suspects, metrics, self.costs, patience, self._abandon)
+        self._guard = Guard(watchdog, suspects, metrics, patience, self._abandon)
         for priority in Priority:
             gauge = metrics.queue_length.labels(priority.name.lower())
             gauge.set_function(partial(scheduler.waiting_of, priority))
@@ -96,7 +96,8 @@ class Dispatcher:
             DeadlineExceeded: it could not end before its deadline.
             DeviceUnavailable: there is no device.
         """
-        with self._changed:
+        unit.pace = self.costs.pace(unit)
+        with self._lock:
             self.fleet.check()
             self._scheduler.submit(
                 unit,
@@ -104,7 +105,7 @@ class Dispatcher:
                 priority=unit.priority,
                 tenant=unit.call.tenant,
                 deadline=unit.call.deadline,
-                cost=self.costs.of(unit),
+                cost=unit.cost,
                 steps=unit.steps,
                 job=job,
             )
@@ -113,14 +114,14 @@ class Dispatcher:
 
     def cancel(self, job: Hashable) -> None:
         """Drops the units of a job that still wait; those that run finish."""
-        with self._changed:
+        with self._lock:
             dropped = self._scheduler.cancel(job)
         for unit in dropped:
             unit.future.cancel()
 
     def close(self) -> None:
         """Ends the threads; what still waits is left, as its callers have gone."""
-        with self._changed:
+        with self._lock:
             self.fleet.closing = True
             self.fleet.wake_all()
         until = time.monotonic() + PARTING
@@ -150,7 +151,7 @@ class Dispatcher:
 
     def _next(self, seat: Seat) -> Group:
         device, classes = seat.device, seat.lane.classes
-        with self._changed:
+        with self._lock:
             while not self.fleet.closing:
                 now = time.monotonic()
                 if device.rest_until <= now:
@@ -164,8 +165,10 @@ class Dispatcher:
     def _with_company(self, seat: Seat, taken: "Taken[Unit]", now: float) -> Group:
         """A unit, and those that wait behind it, are like it, and leave the other threads some."""
         unit = taken.unit
+        if self._together is None or not can_join(unit):
+            return [taken]
         spare = self._scheduler.waiting_of(unit.priority) - (self.workers - 1)
-        if spare < 1 or not can_join(unit):
+        if spare < 1:
             return [taken]
         return gather(self._scheduler, taken, self._together(unit, seat, 1 + spare), now)
 
@@ -202,7 +205,7 @@ class Dispatcher:
             self.fleet.recover(device)
             seconds = time.monotonic() - start - turn.seconds
             note_inference(unit, device, start, start + seconds, precision=turn.precision)
-            self.costs.observe(unit, seconds)
+            unit.pace.observe(seconds / unit.images)
             self._finish(taken, Inference(outputs, start - unit.arrival, seconds), None)
             self._observe(device, unit, start - unit.arrival, seconds)
         self._count_wasted(device, unit)
@@ -210,6 +213,7 @@ class Dispatcher:
     def _run_together(self, seat: Seat, group: Group) -> None:
         """Runs units in one inference; where that fails, each is tried alone."""
         unit, device = joined([taken.unit for taken in group]), seat.device
+        unit.pace = self.costs.pace(unit)
         turn, start = Turn(seat, unit, group, self._stand_aside), time.monotonic()
         try:
             outputs = parted(self._guard.run(turn), len(group))
@@ -219,7 +223,7 @@ class Dispatcher:
             return
         self.fleet.recover(device)
         end = time.monotonic()
-        self.costs.observe(unit, end - start)
+        unit.pace.observe((end - start) / unit.images)
         for taken, own in zip(group, outputs, strict=True):
             part = taken.unit
             note_inference(part, device, start, end, precision=turn.precision, images=len(group))
@@ -245,7 +249,7 @@ class Dispatcher:
             self._failed(seat.device, turn.parts[0], error)
 
     def _give_back(self, taken: "Taken[Unit]") -> None:
-        with self._changed:
+        with self._lock:
             if not self._scheduler.give_back(taken):
                 taken.unit.future.cancel()
             self.fleet.wake_all()
@@ -261,7 +265,7 @@ class Dispatcher:
             self.on_end()
 
     def _count_stuck(self, device: Device, more: int) -> None:
-        with self._changed:
+        with self._lock:
             self._stuck[device] += more
             self._metrics.stuck_threads.labels(device.spec.name).set(self._stuck[device])
 
@@ -277,7 +281,7 @@ class Dispatcher:
             raise Cancelled("the rest is not needed")
         ran = False
         while self._scheduler.contended(taken) and device.rest_until <= time.monotonic():
-            with self._changed:
+            with self._lock:
                 other = self._scheduler.overtaking(taken, time.monotonic())
             if other is None:
                 return ran
@@ -293,7 +297,7 @@ class Dispatcher:
         self._metrics.device_failures.labels(device.spec.name).inc()
         self.fleet.examine(device)
         now = time.monotonic()
-        with self._changed:
+        with self._lock:
             others = self.fleet.others(unit.failed_on, now)
             if others:
                 self.fleet.rest(device, now)
@@ -323,7 +327,7 @@ class Dispatcher:
         self, taken: "Taken[Unit]", inference: Inference | None, error: Exception | None
     ) -> None:
         unit = taken.unit
-        with self._changed:
+        with self._lock:
             self._scheduler.done(taken, inference.share if inference else 0.0)
         if unit.future.set_running_or_notify_cancel():
             if inference is not None:

@@ -21,14 +21,14 @@ MANY = 2**16
 class Fleet:
     """Devices rest after a failure; those that do not answer at all are lost until they do.
 
-    `changed` guards the scheduler and all that is said here.
+    `lock` guards the scheduler and all that is said here.
     """
 
     def __init__(
         self, devices: Sequence[Device], scheduler: "Scheduler[Unit]", metrics: Metrics
     ) -> None:
         self.devices = devices
-        lock = threading.RLock()
+        self.lock = lock = threading.RLock()
         self.changed = threading.Condition(lock)
         self.idle = {
             lane.classes: threading.Condition(lock) for device in devices for lane in device.lanes
@@ -45,7 +45,7 @@ class Fleet:
     @property
     def lost(self) -> bool:
         """Whether there is no device any more."""
-        return all(device.lost for device in self.devices)
+        return bool(self.resting) and all(device.lost for device in self.devices)
 
     def check(self) -> None:
         """Raises DeviceUnavailable where there is none."""
@@ -57,19 +57,19 @@ class Fleet:
         return [each for each in self.devices if each.rest_until <= now and each not in than]
 
     def wake(self, priority: Priority) -> None:
-        """Lets a thread look for a new unit; under `changed`."""
+        """Lets a thread look for a new unit; under `lock`."""
         for classes, condition in self.idle.items():
             if priority in classes:
                 # One is enough, unless it may be one of a device that rests.
                 condition.notify(MANY if self.resting else 1)
 
     def wake_all(self) -> None:
-        """Lets all who wait look again; under `changed`."""
+        """Lets all who wait look again; under `lock`."""
         for condition in (self.changed, *self.idle.values()):
             condition.notify_all()
 
     def rest(self, device: Device, now: float) -> None:
-        """Leaves a device alone for a while; under `changed`."""
+        """Leaves a device alone for a while; under `lock`."""
         if not device.lost:
             device.failed(now)
         self.resting.add(device)

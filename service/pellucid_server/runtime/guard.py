@@ -11,7 +11,7 @@ from pellucid_server.errors import PellucidError
 from pellucid_server.runtime.compiled import Compiled
 from pellucid_server.runtime.suspects import Suspects
 from pellucid_server.runtime.turns import GivenUp, Stalled, Turn
-from pellucid_server.runtime.units import Costs, Unit
+from pellucid_server.runtime.units import Unit
 from pellucid_server.runtime.watchdog import Watchdog, Watched
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import Outputs
@@ -29,7 +29,6 @@ class Guard:
     watchdog: Watchdog
     suspects: Suspects
     metrics: Metrics
-    costs: Costs
     shortest: float
     """Seconds that an inference may take at least."""
     abandon: Callable[[Turn, Stalled], None]
@@ -63,7 +62,7 @@ class Guard:
         raise outcome
 
     def _watched(self, turn: Turn) -> Watched:
-        limit = longest(turn.unit, self.costs.usual(turn.unit), self.shortest)
+        limit = longest(turn.unit, turn.unit.pace.seconds, self.shortest)
         return Watched(limit, partial(_ask, turn, limit), partial(self._give_up, turn))
 
     def _give_up(self, turn: Turn) -> None:

@@ -16,10 +16,10 @@ import structlog
 from pellucid_server.call import Call
 from pellucid_server.errors import ModelUnavailable
 from pellucid_server.runtime.batching import fastest_batch, takes
-from pellucid_server.runtime.budget import Budget, Key
+from pellucid_server.runtime.budget import Budget
 from pellucid_server.runtime.compiled import Compiled
 from pellucid_server.runtime.compiler import Compiler
-from pellucid_server.runtime.device import Device, DeviceSpec
+from pellucid_server.runtime.device import Device, DeviceSpec, Key
 from pellucid_server.runtime.dispatcher import Dispatcher
 from pellucid_server.runtime.lanes import SHARED, Lane, lanes_apart
 from pellucid_server.runtime.scheduling import Policy, Priority, Scheduler
@@ -90,7 +90,7 @@ class ModelPool:
             self._watchdog,
             self._suspects,
             patience=settings.stall_seconds,
-            together=self._together,
+            together=self._together if settings.predict_batch > 1 else None,
         )
 
     @property
@@ -140,8 +140,9 @@ class ModelPool:
         future = self._dispatcher.submit(unit, job)
         try:
             return wait(future, call)
-        finally:
+        except BaseException:
             self.cancel(job)
+            raise
 
     def submit(
         self,
@@ -208,12 +209,10 @@ class ModelPool:
             Cancelled, DeadlineExceeded: meanwhile; it is compiled all the same.
         """
         self._suspects.check(model.subject)
+        if self._ready(model, variant, priority):
+            return
         devices = [device for device in self.devices if not device.lost]
         lanes = Counter([device.nice(priority) for device in devices])
-        if all(device.has(model, variant, device.nice(priority)) for device in devices):
-            for nice in lanes:
-                self._budget.touch((model, variant, nice))
-            return
         most = self.settings.predict_batch
         if variant == OF_IMAGE and most > 1 and model not in self._companies:
             self._companies[model] = most if takes(model, most) else 1
@@ -227,6 +226,15 @@ class ModelPool:
                 )
         finally:
             self._count()
+
+    def _ready(self, model: ServedModel, variant: Variant, priority: Priority) -> bool:
+        """Whether it is compiled wherever it may run; notes its use."""
+        for device in self.devices:
+            key = (model, variant, device.nice(priority))
+            if not (device.lost or device.has(*key)):
+                return False
+            self._budget.touch(key)
+        return True
 
     def _compile(self, futures: "Mapping[Device, Future[Compiled]]", call: Call) -> None:
         fleet = self._dispatcher.fleet

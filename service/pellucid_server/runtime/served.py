@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ class ServedModel:
     files: str = ""
     """As the subject has it."""
 
-    @property
+    @cached_property
     def subject(self) -> Subject:
         """What is remembered of it where it crashes or hangs."""
         return Subject(self.name, self.version, self.files)

@@ -38,6 +38,24 @@ class Inference:
         return self.compute / self.images
 
 
+class Pace:
+    """Seconds that an image of a kind took lately."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """0 before one ran."""
+
+    def observe(self, latest: float) -> None:
+        """Notes what an image took."""
+        before = self.seconds or latest
+        self.seconds = max(before + (latest - before) / MEMORY, SHORTEST)
+
+
+UNKNOWN = Pace()
+
+
 @dataclass(eq=False)
 class Unit:
     """One inference: what runs, for whom, and who waits for it."""
@@ -56,6 +74,13 @@ class Unit:
     failed_on: set[Device] = field(default_factory=set)
     joins: bool = False
     """Whether it may run together with others; then it rounds otherwise."""
+    pace: Pace = UNKNOWN
+    """Of its kind; whoever queues it looks it up."""
+
+    @property
+    def cost(self) -> float:
+        """Seconds that it will take, by the ones before it."""
+        return (self.pace.seconds or GUESS) * self.images
 
     @property
     def steps(self) -> int:
@@ -64,32 +89,20 @@ class Unit:
 
 
 class Costs:
-    """Seconds that an image of each kind took lately: what tenants are charged."""
+    """How long images of each kind take: what tenants are charged."""
 
     def __init__(self) -> None:
-        self._seconds: WeakKeyDictionary[ServedModel, dict[Kind, float]] = WeakKeyDictionary()
+        self._paces: WeakKeyDictionary[ServedModel, dict[Kind, Pace]] = WeakKeyDictionary()
 
-    def of(self, unit: Unit) -> float:
-        """What a unit will take, by the ones before it."""
-        return (self.usual(unit) or GUESS) * unit.images
-
-    def usual(self, unit: Unit) -> float:
-        """Seconds that an image of a unit's kind took; 0 before one ran."""
-        return self._seconds.get(unit.model, {}).get(_kind(unit), 0.0)
+    def pace(self, unit: Unit) -> Pace:
+        """Of a unit's kind."""
+        kinds, kind = self._paces.get(unit.model), (unit.variant, unit.priority)
+        if kinds is None:
+            kinds = self._paces.setdefault(unit.model, {})
+        return kinds.get(kind) or kinds.setdefault(kind, Pace())
 
     def of_kind(self, model: ServedModel, kind: type[Variant]) -> float:
         """Seconds of an image of this kind; 0 before one ran."""
-        known = self._seconds.get(model, {})
-        found = (each for (form, _), each in known.items() if isinstance(form, kind))
+        known = tuple(self._paces.get(model, {}).items())
+        found = (each.seconds for (form, _), each in known if isinstance(form, kind))
         return max(found, default=0.0)
-
-    def observe(self, unit: Unit, seconds: float) -> None:
-        """Notes what a unit took."""
-        known = self._seconds.setdefault(unit.model, {})
-        latest = seconds / unit.images
-        before = known.get(_kind(unit), latest)
-        known[_kind(unit)] = max(before + (latest - before) / MEMORY, SHORTEST)
-
-
-def _kind(unit: Unit) -> Kind:
-    return unit.variant, unit.priority

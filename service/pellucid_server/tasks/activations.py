@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 
 from pellucid_server.errors import InferenceFailed
@@ -9,9 +11,10 @@ TOLERANCE = 1e-3
 
 def softmax(logits: Array, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)), safe for large values; not a number where x is infinite."""
+    # Ufuncs themselves: arrays' methods and NumPy's functions are Python around them.
     with np.errstate(invalid="ignore"):
-        powers: Array = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    powers /= powers.sum(axis=axis, keepdims=True)
+        powers: Array = np.exp(logits - np.maximum.reduce(logits, axis, keepdims=True))
+    powers /= np.add.reduce(powers, axis, keepdims=True)
     return powers
 
 
@@ -27,8 +30,9 @@ def probabilities(values: Array, remedy: str) -> Array:
     Raises:
         InferenceFailed: they are not; the message ends with the remedy.
     """
-    low, high = values.min(initial=0), values.max(initial=0)
-    if not (np.isfinite(low) and np.isfinite(high)):
+    low = np.minimum.reduce(values, axis=None, initial=0)
+    high = np.maximum.reduce(values, axis=None, initial=0)
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise InferenceFailed("the model's scores are not finite")
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         raise InferenceFailed(f"the model's scores are not probabilities: {remedy}")

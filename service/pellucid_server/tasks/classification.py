@@ -106,8 +106,10 @@ def _best(scores: Array, count: int) -> list[tuple[int, float]]:
     """The `count` highest (-1: all) and their classes, highest first; of equals, in order."""
     likely = np.arange(len(scores))
     if 0 < count < len(scores):
-        likely = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
-    order = likely[np.argsort(-scores[likely], kind="stable")]
+        ranked = scores.copy()
+        ranked.partition(-count)
+        likely = (scores >= ranked[-count]).nonzero()[0]
+    order = likely[(-scores[likely]).argsort(kind="stable")]
     best = order if count < 0 else order[:count]
     return list(zip(best.tolist(), scores[best].tolist(), strict=True))
 

@@ -92,6 +92,7 @@ class Failing(Compiled):
 def break_device(device: Device, model: ServedModel, after: int) -> Failing:
     nice = device.nice(Priority.EXPLAIN)
     failing = Failing(device.compiled(model, AS_IS, nice), after)
+    device.drop(model)
     future: Future[Compiled] = Future()
     future.set_result(failing)
     device._compiled[model, AS_IS, nice] = future

@@ -90,6 +90,7 @@ def hang() -> Iterator[Hang]:
         hanging.append(made)
         future: Future[Compiled] = Future()
         future.set_result(made)
+        device.drop(model)
         device._compiled[model, AS_IS, 0] = future
         return made
 

@@ -125,7 +125,10 @@ class Scheduler(Generic[U]):
         return {each: head.turn for each in classes if (head := self._queues[each].head())}
 
     def _shares_of(self, classes: Classes) -> Shares:
-        return self._shares.setdefault(classes, Shares(self._policy.shares))
+        shares = self._shares.get(classes)
+        if shares is None:
+            shares = self._shares[classes] = Shares(self._policy.shares)
+        return shares
 
     def _start(
         self, priority: Priority, classes: Classes, charges: Charges, now: float
@@ -141,7 +144,10 @@ class Scheduler(Generic[U]):
         self._abandoned.discard(entry.order)
         self._queues[entry.priority].end()
         if seconds > 0:
-            self._speeds.setdefault(taken.classes, Speed()).observe(entry.cost, seconds)
+            speed = self._speeds.get(taken.classes)
+            if speed is None:
+                speed = self._speeds[taken.classes] = Speed()
+            speed.observe(entry.cost, seconds)
 
     def give_back(self, taken: Taken[U]) -> bool:
         """A unit could not run for want of a device: it is next in its tenant's turn, for free.
@@ -230,8 +236,7 @@ class Scheduler(Generic[U]):
             )
         self._check_room(entry)
         # Idle devices take whatever comes: a wrong estimate of the speed mends itself.
-        idle = not self._running and not any(self._queues.values())
-        if math.isinf(entry.deadline) or idle:
+        if entry.deadline == math.inf or not (self._running or any(self._queues.values())):
             return
         wait = self.estimate_wait(entry.priority, entry.tenant, entry.job)
         left = entry.deadline - entry.submitted

@@ -30,7 +30,8 @@ class Shares:
             heads: the cost of the next turn of each class that waits; at least one.
             lowest: classes below it earn, but are not next.
         """
-        self._owed = {debt: owed for debt, owed in self._owed.items() if debt[1] in heads}
+        if self._owed:
+            self._owed = {debt: owed for debt, owed in self._owed.items() if debt[1] in heads}
         if len(heads) == 1 and not self._owed:
             return next(iter(heads)), ()
         top, *lower = sorted(heads)

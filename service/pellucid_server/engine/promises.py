@@ -83,7 +83,7 @@ class Work:
         weight = self._weights.get(tenant, 1.0)
         own, waits = self._of.get(tenant, NOTHING), tenant in self._of
         rivals = (self._weight - waits * weight) / weight
-        mine, total = (each.whole if whole else each.soon for each in (own, self.total))
+        mine, total = (own.whole, self.total.whole) if whole else (own.soon, self.total.soon)
         first_round = (len(self._of) - waits) / 2 * total / max(self.total.calls, 1)
         return min(total, mine * (1 + rivals) + first_round)
 
@@ -105,6 +105,7 @@ class Promises:
         self._longest = longest
         self._workers = workers
         self._cores = cores
+        self._always = max(FEW, 2 * workers)
         self._lock = lock = threading.RLock()
         self._changed, self._none = threading.Condition(lock), threading.Condition(lock)
         self._ended = -math.inf
@@ -186,7 +187,8 @@ class Promises:
                 return
 
     def _check(self, call: Call, longest: float | None, inputs: int) -> None:
-        if self._work.total.calls < max(FEW, 2 * self._workers):
+        total, most = self._work.total, math.inf if longest is None else longest
+        if total.calls < self._always or total.whole <= min(most, call.remaining):
             return
         # Calls of several inputs wait for each other: they have `workers` threads between them.
         wait = self._work.ahead(call.tenant, whole=inputs > 1)

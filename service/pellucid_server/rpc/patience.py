@@ -42,6 +42,24 @@ class Wait:
         self.others.discard(self)
 
 
+@dataclass(eq=False)
+class Arriving(Iterator[Any]):
+    """A call's messages: their client is waited for while the next is asked for."""
+
+    messages: Iterator[Any]
+    waits: set[Wait]
+    method: str
+    context: Any
+
+    def __next__(self) -> Any:
+        wait = Wait(self.waits, self.method, self.context)
+        self.waits.add(wait)
+        try:
+            return next(self.messages)
+        finally:
+            self.waits.discard(wait)
+
+
 class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has no generics at run time
     """Cancels calls that their clients keep waiting for `seconds`."""
 
@@ -100,7 +118,7 @@ class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has 
         single = not handler.request_streaming
 
         def requests(messages: Iterator[Any], context: Any) -> Any:
-            arriving = self._messages(method, messages, context)
+            arriving = Arriving(messages, self._waits, method, context)
             return _only(arriving, handler.request_deserializer, context) if single else arriving
 
         def answer(messages: Iterator[Any], context: Any) -> Any:
@@ -125,14 +143,6 @@ class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has 
         chosen.experimental_non_blocking = by_callback
         chosen.experimental_thread_pool = getattr(behaviour, "experimental_thread_pool", None)
         return _made(grpc.stream_stream_rpc_method_handler, chosen, decode, handler)
-
-    def _messages(self, method: str, messages: Iterator[Any], context: Any) -> Iterator[Any]:
-        while True:
-            with self.waiting(method, context):
-                message = next(messages, None)
-            if message is None:
-                return
-            yield message
 
     def _until_taken(self, method: str, context: Any) -> None:
         wait = self.waiting(method, context)

@@ -138,6 +138,14 @@ class Device:
             self._compiled.clear()
             self._at_hand.clear()
 
+    def seats(self, lane: Lane) -> int:
+        """Threads of ours for a lane: predictions have one more than streams.
+
+        So the next inference waits inside the device, and not for Python's lock. Of a longer one, a
+        class that goes first would have to wait for the end.
+        """
+        return self.spec.streams + (lane.classes == (Priority.INTERACTIVE,))
+
     def nice(self, priority: Priority) -> int:
         """Of what is compiled for a class."""
         return self._nice[priority]
@@ -210,7 +218,8 @@ class Device:
                 0 if model.spec.streams else nice,  # its streams may have several threads
                 lambda: self._core.compile_model(graph, self.spec.device, properties),
             )
-            return Compiled(compiled, variant.outputs(model), self.spec.streams)
+            seats = max(self.seats(lane) for lane in self.lanes if lane.nice == nice)
+            return Compiled(compiled, variant.outputs(model), seats)
         except Exception as error:
             self.drop(model, variant, nice)
             where = {"model": model.name, "version": model.version, "device": self.spec.name}

@@ -39,7 +39,7 @@ PARTING = 5.0
 
 
 class Dispatcher:
-    """A thread for each stream of each lane of each device; a unit goes to whichever is free."""
+    """Threads at the seats of each lane of each device; a unit goes to whichever is free."""
 
     def __init__(
         self,
@@ -74,8 +74,9 @@ class Dispatcher:
         self._threads: dict[tuple[Device, Lane, int], threading.Thread] = {}
         for device in devices:
             for lane in device.lanes:
-                for worker in range(device.spec.streams):
-                    self._seat(device, lane, worker)
+                busy = set[Seat]()
+                for worker in range(device.seats(lane)):
+                    self._seat(Seat(device, lane, worker, busy=busy))
 
     @property
     def workers(self) -> int:
@@ -128,14 +129,11 @@ class Dispatcher:
         for thread in self._threads.values():
             thread.join(max(until - time.monotonic(), 0))
 
-    def _seat(self, device: Device, lane: Lane, worker: int) -> None:
-        thread = threading.Thread(
-            target=self._serve,
-            args=(Seat(device, lane, worker),),
-            name=f"{device.spec.name}-{lane.classes[0].name.lower()}-{worker}",
-            daemon=True,
-        )
-        self._threads[device, lane, worker] = thread
+    def _seat(self, seat: Seat) -> None:
+        lane = seat.lane.classes[0].name.lower()
+        name = f"{seat.device.spec.name}-{lane}-{seat.worker}"
+        thread = threading.Thread(target=self._serve, args=(seat,), name=name, daemon=True)
+        self._threads[seat.device, seat.lane, seat.worker] = thread
         thread.start()
 
     def _serve(self, seat: Seat) -> None:
@@ -203,11 +201,13 @@ class Dispatcher:
             self._failed(device, taken, error)
         else:
             self.fleet.recover(device)
-            seconds = time.monotonic() - start - turn.seconds
-            note_inference(unit, device, start, start + seconds, precision=turn.precision)
+            end = time.monotonic() - turn.seconds
+            seconds = (end - start) * turn.share
+            queue = end - seconds - unit.arrival
+            note_inference(unit, device, end - seconds, end, precision=turn.precision)
             unit.pace.observe(seconds / unit.images)
-            self._finish(taken, Inference(outputs, start - unit.arrival, seconds), None)
-            self._observe(device, unit, start - unit.arrival, seconds)
+            self._finish(taken, Inference(outputs, queue, seconds), None)
+            self._observe(device, unit, queue, seconds)
         self._count_wasted(device, unit)
 
     def _run_together(self, seat: Seat, group: Group) -> None:
@@ -223,14 +223,16 @@ class Dispatcher:
             return
         self.fleet.recover(device)
         end = time.monotonic()
-        unit.pace.observe((end - start) / unit.images)
+        seconds = (end - start) * turn.share
+        start = end - seconds
+        unit.pace.observe(seconds / unit.images)
         for taken, own in zip(group, outputs, strict=True):
             part = taken.unit
             note_inference(part, device, start, end, precision=turn.precision, images=len(group))
-            inference = Inference(own, start - part.arrival, end - start, len(group))
+            inference = Inference(own, start - part.arrival, seconds, len(group))
             self._finish(taken, inference, None)
             self._count_wasted(device, part)
-        self._observe(device, unit, start - unit.arrival, end - start)
+        self._observe(device, unit, start - unit.arrival, seconds)
 
     def _run_apart(self, group: Group) -> None:
         separate(group)
@@ -257,7 +259,7 @@ class Dispatcher:
     def _replace(self, seat: Seat) -> None:
         self._count_stuck(seat.device, 1)
         if self._stuck[seat.device] <= MOST_STUCK:
-            self._seat(seat.device, seat.lane, seat.worker)
+            self._seat(Seat(seat.device, seat.lane, seat.worker, busy=seat.busy))
             return
         del self._threads[seat.device, seat.lane, seat.worker]
         if self.exhausted:

@@ -51,7 +51,10 @@ class Guard:
             seat.turns.append(turn)
             watched = turn.watched = self._watched(turn)
             self.watchdog.watch(watched)
+            seat.busy.add(seat)
             outcome = _infer(turn, turn.compiled)
+            turn.share = seat.share
+            seat.busy.discard(seat)
             if not self.watchdog.end(watched):
                 raise GivenUp
             seat.turns.pop()
@@ -69,6 +72,7 @@ class Guard:
         for outer in turn.seat.turns[:-1]:
             self.watchdog.end(outer.watched)
         self.suspects.give_up()
+        turn.seat.busy.discard(turn.seat)
         turn.seat.device.drop(turn.unit.model)  # what is compiled may wait for it for ever
         self.abandon(turn, self._stalled(turn))
 

@@ -28,6 +28,13 @@ class Seat:
     lane: Lane
     worker: int
     turns: "list[Turn]" = field(default_factory=list)
+    busy: "set[Seat]" = field(default_factory=set)
+    """Those of its lane at which something runs: they may be more than the lane has streams."""
+
+    @property
+    def share(self) -> float:
+        """Of a stream, for what runs here."""
+        return min(self.device.spec.streams / max(len(self.busy), 1), 1.0)
 
 
 @dataclass(eq=False)
@@ -42,6 +49,8 @@ class Turn:
     watched: Watched = field(init=False)
     seconds: float = 0.0
     """That it let pass."""
+    share: float = 1.0
+    """Of a stream that it had, of those of its lane."""
     compiled: Compiled | None = None
 
     def __call__(self) -> bool:

@@ -37,7 +37,8 @@ from pellucid_server.evaluate.uploads import Uploads
 from pellucid_server.rpc.server import address, build_server
 from pellucid_server.runtime.device import device_specs
 from pellucid_server.runtime.optimize.optimizer import Optimizer
-from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.pool_settings import PoolSettings
 from pellucid_server.runtime.repository import ModelRepository
 from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.screening import screen

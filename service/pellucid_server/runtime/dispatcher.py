@@ -1,9 +1,7 @@
 """Threads that take units of work from the scheduler and run them on whichever device is free."""
 
 import math
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -17,25 +15,20 @@ from pellucid_server.errors import (
     InferenceFailed,
     PellucidError,
 )
+from pellucid_server.runtime.crew import Crew
 from pellucid_server.runtime.device import Device
 from pellucid_server.runtime.fleet import Fleet
 from pellucid_server.runtime.guard import Guard
-from pellucid_server.runtime.lanes import Lane
 from pellucid_server.runtime.scheduling import Priority, Scheduler, Taken
 from pellucid_server.runtime.suspects import Suspects
 from pellucid_server.runtime.together import Group, can_join, gather, joined, parted, separate
 from pellucid_server.runtime.traced import note_inference, note_queue
-from pellucid_server.runtime.turns import GivenUp, Seat, Stalled, Turn
+from pellucid_server.runtime.turns import Seat, Stalled, Turn
 from pellucid_server.runtime.units import Costs, Inference, Unit
 from pellucid_server.runtime.watchdog import Watchdog
 from pellucid_server.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
-
-MOST_STUCK = 8
-"""Threads of a device that may be stuck at once: one more is not replaced."""
-PARTING = 5.0
-"""Seconds that threads have to end when the server does."""
 
 
 class Dispatcher:
@@ -56,11 +49,8 @@ class Dispatcher:
         self._lock = fleet.lock
         self._scheduler = scheduler
         self._metrics = metrics
-        self.on_end: Callable[[], None] = lambda: None
-        """Hears that this process is exhausted."""
         self._together = together
         """How many of a unit's kind may run in one inference now; None: never more than one."""
-        self._stuck: Counter[Device] = Counter()
         self.costs = Costs()
         self._guard = Guard(watchdog, suspects, metrics, patience, self._abandon)
         for priority in Priority:
@@ -70,24 +60,13 @@ class Dispatcher:
             metrics.device_streams.labels(device.spec.name).set(device.spec.streams)
             metrics.device_failures.labels(device.spec.name)  # a rate needs to see the 0
             metrics.stalls.labels(device.spec.name)
-            metrics.stuck_threads.labels(device.spec.name)
-        self._threads: dict[tuple[Device, Lane, int], threading.Thread] = {}
-        for device in devices:
-            for lane in device.lanes:
-                busy = set[Seat]()
-                for worker in range(device.seats(lane)):
-                    self._seat(Seat(device, lane, worker, busy=busy))
+        self.crew = Crew(devices, self._serve, metrics)
+        self.crew.start()
 
     @property
     def workers(self) -> int:
         """Inferences of a class that run at once."""
         return sum(device.spec.streams for device in self.fleet.devices)
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether there is a class that no thread is left for."""
-        served = {each for _, lane, _ in tuple(self._threads) for each in lane.classes}
-        return len(served) < len(Priority)
 
     def submit(self, unit: Unit, job: Hashable) -> "Future[Inference]":
         """Queues a unit of a job.
@@ -125,27 +104,14 @@ class Dispatcher:
         with self._lock:
             self.fleet.closing = True
             self.fleet.wake_all()
-        until = time.monotonic() + PARTING
-        for thread in self._threads.values():
-            thread.join(max(until - time.monotonic(), 0))
-
-    def _seat(self, seat: Seat) -> None:
-        lane = seat.lane.classes[0].name.lower()
-        name = f"{seat.device.spec.name}-{lane}-{seat.worker}"
-        thread = threading.Thread(target=self._serve, args=(seat,), name=name, daemon=True)
-        self._threads[seat.device, seat.lane, seat.worker] = thread
-        thread.start()
+        self.crew.join()
 
     def _serve(self, seat: Seat) -> None:
-        try:
-            while group := self._next(seat):
-                if len(group) > 1:
-                    self._run_together(seat, group)
-                else:
-                    self._run(seat, group[0])
-        except GivenUp:
-            self._count_stuck(seat.device, -1)
-            log.warning("an inference that was given up came back", device=seat.device.spec.name)
+        while group := self._next(seat):
+            if len(group) > 1:
+                self._run_together(seat, group)
+            else:
+                self._run(seat, group[0])
 
     def _next(self, seat: Seat) -> Group:
         device, classes = seat.device, seat.lane.classes
@@ -244,7 +210,7 @@ class Dispatcher:
         seat = turn.seat
         for outer in seat.turns[:-1]:
             self._give_back(outer.parts[0])
-        self._replace(seat)
+        self.crew.replace(seat)
         if len(turn.parts) > 1:
             self._run_apart(turn.parts)
         else:
@@ -255,21 +221,6 @@ class Dispatcher:
             if not self._scheduler.give_back(taken):
                 taken.unit.future.cancel()
             self.fleet.wake_all()
-
-    def _replace(self, seat: Seat) -> None:
-        self._count_stuck(seat.device, 1)
-        if self._stuck[seat.device] <= MOST_STUCK:
-            self._seat(Seat(seat.device, seat.lane, seat.worker, busy=seat.busy))
-            return
-        del self._threads[seat.device, seat.lane, seat.worker]
-        if self.exhausted:
-            log.critical("every thread is stuck: nothing of its class can run any more")
-            self.on_end()
-
-    def _count_stuck(self, device: Device, more: int) -> None:
-        with self._lock:
-            self._stuck[device] += more
-            self._metrics.stuck_threads.labels(device.spec.name).set(self._stuck[device])
 
     def _stand_aside(self, turn: Turn) -> bool:
         """Between two inferences of a unit: runs what goes first; whether there was any.

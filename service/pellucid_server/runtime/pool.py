@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
@@ -22,7 +21,8 @@ from pellucid_server.runtime.compiler import Compiler
 from pellucid_server.runtime.device import Device, DeviceSpec, Key
 from pellucid_server.runtime.dispatcher import Dispatcher
 from pellucid_server.runtime.lanes import SHARED, Lane, lanes_apart
-from pellucid_server.runtime.scheduling import Policy, Priority, Scheduler
+from pellucid_server.runtime.pool_settings import PoolSettings
+from pellucid_server.runtime.scheduling import Priority, Scheduler
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.suspects import Suspects
 from pellucid_server.runtime.together import sizes
@@ -39,26 +39,6 @@ T = TypeVar("T")
 NONE: Feeds = MappingProxyType({})
 PATIENCE = 0.25
 """Seconds between looks at whether a waiting caller hung up; devices look before each unit."""
-
-
-@dataclass(frozen=True)
-class PoolSettings:
-    """How models run."""
-
-    devices: Sequence[DeviceSpec]
-    policy: Policy
-    precision: str = "f32"
-    mask_batch: int | None = 1
-    """Masks in one inference; None: see `ModelPool.batch`."""
-    predict_batch: int = 1
-    """Predictions that may share an inference, where more wait than run."""
-    cache: str = ""
-    """Folder in which OpenVINO keeps compiled models between starts."""
-    memory_bytes: int | None = None
-    """Budget of compiled models; the least recently used go first."""
-    stall_seconds: float = 60.0
-    """That an inference may take at least; see `guard`."""
-    compile_seconds: float = 600.0
 
 
 class ModelPool:
@@ -106,12 +86,12 @@ class ModelPool:
     @property
     def exhausted(self) -> bool:
         """Whether some work will never run again in this process."""
-        return self._dispatcher.exhausted
+        return self._dispatcher.crew.exhausted
 
     def hear(self, on_able: Callable[[bool], None], on_end: Callable[[], None]) -> None:
         """Tells whether there is any device, when that changes; and when it is exhausted."""
         self._dispatcher.fleet.on_able = on_able
-        self._dispatcher.on_end = on_end
+        self._dispatcher.crew.on_end = on_end
 
     def infer(
         self,

@@ -26,7 +26,8 @@ from pellucid_server.explain.designs import DESIGNS
 from pellucid_server.explain.masks import MaskTables
 from pellucid_server.runtime.device import device_specs
 from pellucid_server.runtime.introspection import ports
-from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.pool_settings import PoolSettings
 from pellucid_server.runtime.scheduling import Policy
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.spec import ModelSpec

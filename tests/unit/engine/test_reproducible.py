@@ -12,7 +12,8 @@ from pellucid_server.engine.explanation import ExplainRequest, Explanation
 from pellucid_server.engine.sources import SourceReader
 from pellucid_server.engine.tasks import TaskModels
 from pellucid_server.runtime.device import device_specs
-from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.pool_settings import PoolSettings
 from pellucid_server.runtime.repository import ModelRepository
 from pellucid_server.runtime.scheduling import Policy
 from pellucid_server.telemetry.metrics import Metrics

@@ -14,7 +14,8 @@ from pellucid_server.call import Call
 from pellucid_server.errors import InferenceFailed
 from pellucid_server.runtime.compiled import Compiled
 from pellucid_server.runtime.device import Device, device_specs
-from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.pool_settings import PoolSettings
 from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.units import Inference

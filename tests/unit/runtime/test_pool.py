@@ -17,7 +17,8 @@ from pellucid_server.datatypes import NUMPY_TYPES
 from pellucid_server.errors import Cancelled, DeadlineExceeded, ModelUnavailable
 from pellucid_server.runtime.device import device_specs
 from pellucid_server.runtime.lanes import niceness
-from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.pool_settings import PoolSettings
 from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.units import Inference

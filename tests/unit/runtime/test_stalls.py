@@ -13,7 +13,8 @@ from pellucid_server.errors import DeviceUnavailable, InferenceFailed, ModelUnav
 from pellucid_server.runtime.compiled import Compiled
 from pellucid_server.runtime.device import Device, device_specs
 from pellucid_server.runtime.guard import longest
-from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.pool_settings import PoolSettings
 from pellucid_server.runtime.probe import Probe
 from pellucid_server.runtime.scheduling import Policy, Priority
 from pellucid_server.runtime.served import ServedModel
@@ -205,7 +206,7 @@ def test_a_model_that_hangs_again_is_refused_and_others_are_not(make: Make, hang
 def test_where_every_thread_is_stuck_whoever_must_know_hears_it(
     make: Make, hang: Hang, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pellucid_server.runtime.dispatcher.MOST_STUCK", 0)
+    monkeypatch.setattr("pellucid_server.runtime.crew.MOST_STUCK", 0)
     pool, model, ended = make("CPU"), product(), threading.Event()
     pool.hear(lambda _: None, ended.set)
     hang(pool.devices[0], model)

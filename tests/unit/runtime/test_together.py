@@ -15,7 +15,8 @@ from openvino import opset13 as ops
 from pellucid_server.call import Call
 from pellucid_server.runtime.compiled import Compiled
 from pellucid_server.runtime.device import device_specs
-from pellucid_server.runtime.pool import ModelPool, PoolSettings
+from pellucid_server.runtime.pool import ModelPool
+from pellucid_server.runtime.pool_settings import PoolSettings
 from pellucid_server.runtime.scheduling import Policy, Priority, Scheduler
 from pellucid_server.runtime.served import ServedModel
 from pellucid_server.runtime.together import gather

@@ -52,12 +52,8 @@ class Arriving(Iterator[Any]):
     context: Any
 
     def __next__(self) -> Any:
-        wait = Wait(self.waits, self.method, self.context)
-        self.waits.add(wait)
-        try:
+        with Wait(self.waits, self.method, self.context):
             return next(self.messages)
-        finally:
-            self.waits.discard(wait)
 
 
 class Patience(grpc.ServerInterceptor):  # type: ignore[type-arg]  # grpcio has no generics at run time

@@ -14,6 +14,7 @@ from pellucid.v1 import common_pb2, inference_pb2, inference_pb2_grpc, model_pb2
 from pellucid_server import errors
 from pellucid_server.call import Call
 from pellucid_server.engine.predict import PredictRequest, PredictResponse
+from pellucid_server.telemetry.logs import OF_CALL
 
 from .conftest import Running, cats
 
@@ -63,6 +64,20 @@ def test_a_sane_request_id_comes_back(running: Running) -> None:
     _, call = stub.Predict.with_call(REQUEST, metadata=(("x-request-id", "mine-7"),))
     assert dict(call.trailing_metadata())["x-request-id"] == "mine-7"
     assert call_line(running)["request_id"] == "mine-7"
+
+
+def test_what_is_logged_during_a_call_has_its_id(running: Running) -> None:
+    seen = []
+
+    def note(_: PredictRequest, call: Call) -> PredictResponse:
+        seen.append((OF_CALL.get()["request_id"], call.request_id))
+        raise errors.InvalidInput("enough")
+
+    running.fake.on_predict = note
+    for _ in range(3):
+        predict(running)
+    assert len({said for said, _ in seen}) == 3
+    assert all(said == asked for said, asked in seen)
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "x" * 129, "a,b"])

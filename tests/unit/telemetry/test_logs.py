@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from pellucid_server.config import Logging
-from pellucid_server.telemetry.logs import set_up_logs
+from pellucid_server.telemetry.logs import OF_CALL, set_up_logs
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,17 @@ def test_off_a_terminal_logs_are_json_lines() -> None:
     (line,) = lines(stream)
     assert (line["event"], line["model"], line["level"]) == ("served", "m", "info")
     assert "timestamp" in line
+
+
+def test_lines_of_a_call_have_what_it_is_known_by() -> None:
+    stream = io.StringIO()
+    set_up_logs(Logging(), stream)
+    known = OF_CALL.set({"request_id": "r"})
+    structlog.get_logger().info("within")
+    logging.getLogger("somebody").warning("within")
+    OF_CALL.reset(known)
+    structlog.get_logger().info("after")
+    assert [line.get("request_id") for line in lines(stream)] == ["r", "r", None]
 
 
 def test_the_standard_library_s_logs_come_in_the_same_form() -> None:

@@ -132,8 +132,8 @@ def test_a_server_in_which_nothing_can_run_any_more_ends(
 ) -> None:
     """With a last line that says so, so that it is started anew."""
     hook(
-        "import pellucid_server.runtime.dispatcher as dispatcher",
-        "dispatcher.MOST_STUCK = 0",
+        "import pellucid_server.runtime.crew as crew",
+        "crew.MOST_STUCK = 0",
     )
     models = write_slow(tmp_path / "models")
     server = serve(models, "--streams=1", "--faults-stall-seconds=0.3")

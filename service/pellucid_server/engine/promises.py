@@ -37,6 +37,10 @@ class Load:
     soon: float = 0.0
     """What one more input may have to wait for: no more of a call is queued at once."""
     whole: float = 0.0
+    """What one more call of several inputs may have to."""
+
+
+NOTHING = Load()
 
 
 class Work:
@@ -86,9 +90,6 @@ class Work:
         mine, total = (own.whole, self.total.whole) if whole else (own.soon, self.total.soon)
         first_round = (len(self._of) - waits) / 2 * total / max(self.total.calls, 1)
         return min(total, mine * (1 + rivals) + first_round)
-
-
-NOTHING = Load()
 
 
 class Promises:
@@ -162,6 +163,7 @@ class Promises:
             before = self._seconds.get(promise.model, seconds)
             self._seconds[promise.model] = before + (seconds - before) / MEMORY
             self._take(promise, 1)
+            self._changed.notify()
 
     def end(self, promise: "Promise") -> None:
         """A call has ended, whatever was done of it."""
@@ -192,10 +194,10 @@ class Promises:
             return
         # Calls of several inputs wait for each other: they have `workers` threads between them.
         wait = self._work.ahead(call.tenant, whole=inputs > 1)
-        if longest is not None and wait > longest:
+        if wait > most:
             retry_after = min(max(wait / 2, SHORTEST_RETRY), LONGEST_RETRY)
             raise Overloaded(
-                f"the work would begin in {wait:.1f} s, and {longest:g} s is the limit (setting "
+                f"the work would begin in {wait:.1f} s, and {most:g} s is the limit (setting "
                 f"`limits.wait_seconds`): try again in {retry_after:.1f} s",
                 retry_after=retry_after,
                 reason="wait",
@@ -211,7 +213,6 @@ class Promises:
         before = self._soon(promise)
         promise.left -= inputs
         self._work.add(promise.tenant, self._soon(promise) - before, -inputs * promise.seconds)
-        self._changed.notify()
 
     def _soon(self, promise: "Promise") -> float:
         return min(promise.left, self._workers) * promise.seconds

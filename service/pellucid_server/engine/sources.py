@@ -2,20 +2,15 @@
 
 import os
 import stat
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pellucid_server.errors import InvalidInput, NotFound, OutsideRoot
 from pellucid_server.imaging.decode import Decoded, decode_image, decode_reduced
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.types import EncodedImage, Image, Size, Source, TensorInput
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,20 +30,14 @@ class SourceReader:
             OutsideRoot, NotFound: a URI that leads elsewhere, or nowhere.
         """
         data, place = self._data(source, field)
-        return self._timed(partial(decode_image, data, max_pixels=self.max_pixels, field=place))
+        with self.metrics.decode_seconds.time():
+            return decode_image(data, max_pixels=self.max_pixels, field=place)
 
     def reduced(self, source: Source, needed: Size, field: str) -> Decoded:
         """As `image`, but a large JPEG may come smaller, at least twice `needed`."""
         data, place = self._data(source, field)
-        limit = self.max_pixels
-        return self._timed(partial(decode_reduced, data, needed, max_pixels=limit, field=place))
-
-    def _timed(self, decode: Callable[[], T]) -> T:
-        start = time.perf_counter()
-        try:
-            return decode()
-        finally:
-            self.metrics.decode_seconds.observe(time.perf_counter() - start)
+        with self.metrics.decode_seconds.time():
+            return decode_reduced(data, needed, max_pixels=self.max_pixels, field=place)
 
     def _data(self, source: Source, field: str) -> tuple[bytes, str]:
         if isinstance(source, TensorInput):

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -23,7 +22,7 @@ from pellucid_server.rpc.admission import Admission, Room
 from pellucid_server.rpc.departure import Departure
 from pellucid_server.rpc.sampler import Sampler
 from pellucid_server.rpc.status import code_of
-from pellucid_server.telemetry.logs import OF_CALL
+from pellucid_server.telemetry.logs import NO_CALL, OF_CALL
 from pellucid_server.telemetry.metrics import Metrics
 from pellucid_server.telemetry.tracing import CallSpan, Metadata, Tracer
 
@@ -39,7 +38,6 @@ THINNED = (
 )
 """Calls are refused so by the thousand, by a busy server or a stranger's; one line a second tells
 of them."""
-NO_CALL: Mapping[str, str] = MappingProxyType({})
 LONGEST_DEADLINE = 10 * 365 * 24 * 3600.0
 """Seconds; gRPC reports a call without a deadline as one of centuries."""
 

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 from pellucid_server.errors import PellucidError
 from pellucid_server.rpc.exchange import Exchange
 from pellucid_server.runtime.repository import ModelRepository
@@ -5,7 +7,5 @@ from pellucid_server.runtime.repository import ModelRepository
 
 def about(exchange: Exchange, models: ModelRepository, name: str) -> None:
     """Notes the model of a call, under its own name, where there is one."""
-    try:
+    with suppress(PellucidError):
         exchange.model = models.entry(name).name
-    except PellucidError:
-        return  # whoever asks for it tells

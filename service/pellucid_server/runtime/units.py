@@ -53,9 +53,6 @@ class Pace:
         self.seconds = max(before + (latest - before) / MEMORY, SHORTEST)
 
 
-UNKNOWN = Pace()
-
-
 @dataclass(eq=False)
 class Unit:
     """One inference: what runs, for whom, and who waits for it."""
@@ -74,7 +71,7 @@ class Unit:
     failed_on: set[Device] = field(default_factory=set)
     joins: bool = False
     """Whether it may run together with others; then it rounds otherwise."""
-    pace: Pace = UNKNOWN
+    pace: Pace = field(default_factory=Pace)
     """Of its kind; whoever queues it looks it up."""
 
     @property

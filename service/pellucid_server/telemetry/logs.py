@@ -1,21 +1,21 @@
 """Structured logs on standard error; libraries that use `logging` are routed through."""
 
 import io
-import json
 import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from pellucid_server.config import Logging
 
-OF_CALL: ContextVar[Mapping[str, str]] = ContextVar("of_call", default=MappingProxyType({}))
+NO_CALL: Mapping[str, str] = MappingProxyType({})
+OF_CALL: ContextVar[Mapping[str, str]] = ContextVar("of_call", default=NO_CALL)
 """What all log lines of the call have that this thread works for."""
 
 
@@ -84,9 +84,4 @@ def _rendering(*, console: bool, colors: bool) -> list[Processor]:
     if console:
         plain = structlog.dev.plain_traceback  # its default shows local variables: tokens, images
         return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
-    encoder = json.JSONEncoder(default=repr)
-
-    def encode(event: EventDict, **_: Any) -> str:
-        return encoder.encode(event)
-
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(encode)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

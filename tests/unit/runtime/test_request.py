@@ -57,6 +57,19 @@ def test_what_the_model_does_not_take_is_refused_and_the_next_run_is_well(
     assert one.run()["y0"].tolist() == [7, 8]
 
 
+@pytest.mark.parametrize("side", [0, 3, 700], ids=["none", "few", "more than are kept locked for"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_values_arrive_however_they_lie_in_memory(
+    side: int,
+    turned: bool,  # noqa: FBT001 - a parametrised flag
+) -> None:
+    values = np.arange(side * side, dtype=np.float32).reshape(side, side)
+    values = values.T if turned else values
+    one = request([side, side])
+    one.write({"x0": values})
+    assert np.array_equal(one.run()["y0"], values)
+
+
 def test_sizes_that_vary_are_bound_anew() -> None:
     """A free dimension has no memory of its own."""
     one = request([-1])

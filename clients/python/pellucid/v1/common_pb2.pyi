@@ -339,7 +339,7 @@ class Timing(google.protobuf.message.Message):
 
     @property
     def queue(self) -> google.protobuf.duration_pb2.Duration:
-        """Waiting for a free inference request."""
+        """Waiting for its turn, and for a stream of the device."""
 
     @property
     def compute(self) -> google.protobuf.duration_pb2.Duration:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 from pellucid_server.errors import PermissionDenied, Unauthenticated
@@ -34,7 +33,7 @@ class Authenticator:
         """Whether it looks at tokens."""
         return self.tokens is not None or self.provider is not None
 
-    @cached_property
+    @property
     def proves(self) -> bool:
         """Whether names of tenants are proven, not taken on trust."""
         return self.by_token or self.certificate is not None
